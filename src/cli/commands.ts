@@ -1,0 +1,195 @@
+// The command line as data: names, arguments and options of every command.
+// It imports nothing heavy, so help is instant: a command's own module is loaded when it runs.
+
+import { InvalidArgumentError } from "commander";
+
+/** What a command's module, `<name>.js` beside this file, exports. */
+export interface CommandModule {
+  /** May resolve to an exit status; anything else is 0. What it throws is shown by its message: exit 1. */
+  run(args: readonly Argument[], options: Options): Promise<unknown>;
+}
+
+/** `<name>` is a text, `<name...>` a list of them; an optional one that is not given is left out. */
+export type Argument = string | string[];
+
+/** By the long name in camelCase. The values are what `options` below makes of the text. */
+export type Options = Readonly<Record<string, unknown>>;
+
+export interface CommandOption {
+  readonly flags: string;
+  readonly summary: string;
+  readonly parse?: (text: string, previous: unknown) => unknown;
+  readonly required?: boolean;
+  readonly default?: unknown;
+}
+
+export interface Command {
+  readonly name: string;
+  /** In commander's words: `<model> <file...>`. */
+  readonly args: string;
+  readonly summary: string;
+  readonly options: readonly CommandOption[];
+  readonly examples?: readonly string[];
+}
+
+const json: CommandOption = { flags: "--json", summary: "one JSON object on stdout" };
+const out = (summary: string): CommandOption => ({ flags: "--out <dir>", summary, required: true });
+const device: CommandOption = {
+  flags: "--device <name>",
+  summary: "auto, cpu, cuda or cuda:N",
+  default: "auto",
+};
+const precision: CommandOption = {
+  flags: "--precision <name>",
+  summary: "float32 or bfloat16",
+  parse: oneOf("float32", "bfloat16"),
+  default: "float32",
+};
+const batchSize: CommandOption = {
+  flags: "--batch-size <n>",
+  summary: "samples at a time",
+  parse: wholeNumber,
+};
+const keep: CommandOption = {
+  flags: "--keep <n>",
+  summary: "masked models: decode from the first n tokens",
+  parse: wholeNumber,
+};
+
+export const commands: readonly Command[] = [
+  {
+    name: "demo",
+    args: "",
+    summary: "train a small tokenizer, evaluate it and write a report",
+    options: [
+      { flags: "--data <source>", summary: "your own pictures instead of the drawn ones" },
+      { flags: "--out <dir>", summary: "the run's folder", default: "runs/demo" },
+    ],
+  },
+  {
+    name: "train",
+    args: "<config>",
+    summary: "train by a recipe",
+    options: [
+      {
+        flags: "--set <key=value>",
+        summary: "override a value (repeatable)",
+        parse: collect,
+        default: [],
+      },
+      { flags: "--out <dir>", summary: "the run's folder (default: runs/ and the recipe's name)" },
+      { flags: "--resume", summary: "go on from the folder's last checkpoint" },
+      json,
+    ],
+    examples: ["vitok train configs/smoke.yaml --set train.steps=100"],
+  },
+  {
+    name: "evaluate",
+    args: "<model>",
+    summary: "reconstruction metrics with their protocol",
+    options: [
+      { flags: "--data <source>", summary: "a folder of pictures", required: true },
+      {
+        flags: "--metrics <names>",
+        summary: "psnr,ssim,lpips",
+        parse: list,
+        default: ["psnr", "ssim"],
+      },
+      { flags: "--size <pixels>", summary: "side of the crop", parse: wholeNumber },
+      { flags: "--count <n>", summary: "the first n files only", parse: wholeNumber },
+      { flags: "--report <dir>", summary: "write a page with pictures" },
+      batchSize,
+      keep,
+      device,
+      precision,
+      json,
+    ],
+    examples: ["vitok evaluate runs/demo --data photos --report report"],
+  },
+  {
+    name: "reconstruct",
+    args: "<model> <file...>",
+    summary: "pictures through the tokenizer and back, side by side",
+    options: [out("where the pictures go"), keep, device, precision, json],
+  },
+  {
+    name: "encode",
+    args: "<model> <file...>",
+    summary: "pictures to a file of latents",
+    options: [
+      { flags: "--out <file>", summary: "a .safetensors file", required: true },
+      batchSize,
+      device,
+      precision,
+      json,
+    ],
+  },
+  {
+    name: "decode",
+    args: "<model> <latents>",
+    summary: "a file of latents to pictures",
+    options: [out("where the pictures go"), keep, device, precision, json],
+  },
+  {
+    name: "info",
+    args: "<variant-or-model>",
+    summary: "parameters, multiply-adds, tokens and compression",
+    options: [
+      { flags: "--size <pixels>", summary: "side of the input (default: 256)", parse: wholeNumber },
+      {
+        flags: "--frames <n>",
+        summary: "frames of the input (default: 1, video 16)",
+        parse: wholeNumber,
+      },
+      json,
+    ],
+    examples: ["vitok info S-B/16", "vitok info S-B/4x8 --size 128 --json"],
+  },
+  {
+    name: "runs",
+    args: "[dir]",
+    summary: "runs with their state and scores",
+    options: [json],
+  },
+  {
+    name: "bench",
+    args: "[variant]",
+    summary: "speed, memory and MFU of encode, decode and the train step",
+    options: [
+      { flags: "--size <pixels>", summary: "side of the input", parse: wholeNumber },
+      { flags: "--steps <n>", summary: "timed repetitions", parse: wholeNumber },
+      batchSize,
+      device,
+      precision,
+      json,
+    ],
+  },
+  {
+    name: "doctor",
+    args: "",
+    summary: "engine, devices, ffmpeg, weights: found, or how to get them",
+    options: [json],
+  },
+  { name: "setup", args: "", summary: "fetch libtorch and build the engine", options: [] },
+];
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError("Expected a whole number above 0.");
+}
+
+function oneOf(...names: string[]) {
+  return (text: string) => {
+    if (names.includes(text)) return text;
+    throw new InvalidArgumentError(`Expected ${names.join(" or ")}.`);
+  };
+}
+
+function list(text: string): string[] {
+  return text.split(",").map((name) => name.trim().toLowerCase());
+}
+
+function collect(text: string, previous: unknown): string[] {
+  return [...(previous as string[]), text];
+}

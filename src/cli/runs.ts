@@ -1,0 +1,74 @@
+// `vitok runs [DIR]`: every run under a folder, with its state and its last scores, from run.jsonl alone.
+
+import { type Dirent, readdirSync } from "node:fs";
+import { join, relative } from "node:path";
+import { ConfigError } from "../config-error.js";
+import { type RunRecord, readRun } from "../train/log.js";
+import { formatDuration, openOutput, table } from "./output.js";
+
+/** Runs may lie in a study's sub-folder, not deeper. */
+const deepest = 3;
+
+export async function run(
+  [folder = "runs"]: readonly string[],
+  options: { readonly json?: boolean },
+): Promise<void> {
+  const output = openOutput(options);
+  const runs = findRuns(folder).sort((a, b) => b.updatedMs - a.updatedMs);
+  if (runs.length === 0)
+    output.print(`No runs in ${folder}. Start one: vitok train configs/smoke.yaml`);
+  else output.print(table(runs.map((record) => row(folder, record))));
+  output.result({ runs: runs.map(summary) });
+}
+
+function findRuns(folder: string, depth = 0): RunRecord[] {
+  const record = readRun(folder);
+  if (record) return [record];
+  if (depth === deepest) return [];
+  return subfolders(folder, depth).flatMap((name) => findRuns(join(folder, name), depth + 1));
+}
+
+function subfolders(folder: string, depth: number): string[] {
+  let entries: Dirent[];
+  try {
+    entries = readdirSync(folder, { withFileTypes: true });
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    // No runs yet is no failure, and neither is a folder that vanished or is closed to us.
+    if (code === "ENOENT" || depth > 0) return [];
+    throw new ConfigError(`Expected a folder of runs, received "${folder}" (${code}).`, { cause });
+  }
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+}
+
+function summary({ folder, run, steps, evals, state, end, updatedMs }: RunRecord) {
+  const last = steps.at(-1);
+  return {
+    run: folder,
+    variant: run.variant,
+    state,
+    step: last?.step ?? 0,
+    loss: last?.loss ?? null,
+    metrics: evals.at(-1)?.metrics ?? {},
+    device: run.device,
+    startedAt: run.startedAt,
+    elapsedMs: end?.elapsedMs ?? last?.elapsedMs ?? 0,
+    updatedAt: new Date(updatedMs).toISOString(),
+  };
+}
+
+function row(root: string, record: RunRecord) {
+  const { run, variant, state, step, loss, metrics, elapsedMs } = summary(record);
+  const scores = Object.entries(metrics).map(([name, value]) => [name, value?.toFixed(3) ?? "-"]);
+  const ago = formatDuration(Date.now() - record.updatedMs);
+  return {
+    run: relative(root, run) || run,
+    variant,
+    state,
+    step,
+    loss: loss?.toPrecision(3),
+    ...Object.fromEntries(scores),
+    time: formatDuration(elapsedMs),
+    "last line": `${ago} ago`,
+  };
+}

@@ -1,0 +1,64 @@
+// A batch: the second of the five nouns. Bytes as the loader hands them over, and the one function each
+// way between bytes and pixels in [-1, 1].
+// B batch, T frames, H W pixels, 3 colours.
+import type { Clip } from "../media/clip.js";
+import { type DType, scope, Tensor } from "../torch/index.js";
+
+export interface Batch {
+  /** RGB bytes [B, T, H, W, 3]. */
+  readonly bytes: Uint8Array;
+  readonly shape: readonly [number, number, number, number, number];
+  /** Global sample index of each clip (epoch * length + position): the key of its random choices. */
+  readonly indices: readonly number[];
+  /** The source's name of each clip. */
+  readonly files: readonly string[];
+  /** Class of each clip, or -1 where the source has no classes. */
+  readonly labels: readonly number[];
+  /** Passes over the source before the first clip, and the first clip's place within its pass. */
+  readonly epoch: number;
+  readonly position: number;
+}
+
+/** Bytes of clips, [B, T, H, W, 3], to pixels [B, 3, T, H, W] in [-1, 1]: x / 127.5 - 1. */
+export function pixelsOf(
+  batch: Pick<Batch, "bytes" | "shape">,
+  options: { device?: string; dtype?: DType } = {},
+): Tensor {
+  const { device = "cpu", dtype = "float32" } = options;
+  return scope(() =>
+    Tensor.from(batch.bytes, batch.shape, { dtype: "uint8" })
+      .to({ device })
+      .permute([0, 4, 1, 2, 3]) // while a pixel is still one byte
+      .contiguous()
+      .to({ dtype: "float32" })
+      .div(127.5)
+      .sub(1)
+      .to({ dtype }),
+  );
+}
+
+/**
+ * Pixels [B, 3, T, H, W] to bytes [B, T, H, W, 3]: clamped to [-1, 1], then rounded to the nearest byte
+ * (`standard` protocol) or truncated (`vitok-paper`).
+ */
+export function bytesOf(pixels: Tensor, rounding: "nearest" | "truncated" = "nearest"): Uint8Array {
+  return scope(() => {
+    const scaled = pixels.detach().to({ dtype: "float32" }).clamp(-1, 1).add(1).mul(127.5);
+    const whole = rounding === "nearest" ? scaled.round() : scaled; // the cast below truncates
+    const bytes = whole.to({ dtype: "uint8" }).permute([0, 2, 3, 4, 1]).contiguous();
+    return bytes.toArray() as Uint8Array;
+  });
+}
+
+/** Pixels [B, 3, T, H, W] as B clips; see `bytesOf`. */
+export function clipsOf(pixels: Tensor, rounding?: "nearest" | "truncated"): Clip[] {
+  const [count = 0, , frames = 0, height = 0, width = 0] = pixels.shape;
+  const bytes = bytesOf(pixels, rounding);
+  const length = frames * height * width * 3;
+  return Array.from({ length: count }, (_, index) => ({
+    bytes: bytes.subarray(index * length, (index + 1) * length),
+    frames,
+    height,
+    width,
+  }));
+}

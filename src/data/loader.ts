@@ -1,0 +1,256 @@
+// Reads a source ahead of its consumer and hands over batches. Everything drawn at random is keyed by
+// (seed, epoch, global sample index), so the whole state is one number, `sample`, and neither prefetching
+// nor the number of processes can change what is seen. Bytes only: pixels are batch.ts.
+import type { Clip } from "../media/clip.js";
+import { MediaError } from "../media/error.js";
+import type { Filter } from "../media/resample.js";
+import type { Batch } from "./batch.js";
+import { ClipCache } from "./clip-cache.js";
+import { randomStream, shuffled } from "./random.js";
+import type { Source } from "./source.js";
+import { type CropRanges, defaultRanges, evaluationCrop, trainingCrop } from "./transform.js";
+
+export interface LoaderOptions {
+  /** Clips in a global batch; each of `worldSize` processes gets its share of it. */
+  batchSize: number;
+  /** Height and width of the crops, pixels. */
+  size: number;
+  /**
+   * true (training): endless, shuffled anew each epoch, random crops, unreadable files replaced.
+   * false (evaluation): one pass in listed order, centre crops, unreadable files left out.
+   */
+  augment: boolean;
+  seed?: number;
+  /** Random crops of training; scale and ratio of [1, 1] leave centre crops and flips. */
+  ranges?: Partial<CropRanges>;
+  /** Resize filter of evaluation crops. */
+  filter?: Filter;
+  /** Where to begin: the `sample` of a loader that stopped. */
+  startSample?: number;
+  /** Evaluation: leave out a last batch that is not full. */
+  dropLast?: boolean;
+  /** Batches read ahead, and clips decoded at once. */
+  prefetch?: number;
+  concurrency?: number;
+  /** Training: memory for decoded clips, so that later epochs of a small set decode nothing; 0 for none. */
+  cacheMiB?: number;
+  rank?: number;
+  worldSize?: number;
+}
+
+const purpose = { shuffle: 1, crop: 2 }; // keeps the two kinds of random choice apart
+
+export class Loader implements AsyncIterable<Batch> {
+  /** Files that could not be read, each once. */
+  readonly unreadable: { file: string; reason: string }[] = [];
+  /** How long consumers have waited for data, in total. */
+  waitMs = 0;
+  readonly #source: Source;
+  readonly #options: Required<LoaderOptions>;
+  readonly #cache: ClipCache;
+  readonly #bad = new Set<number>();
+  readonly #pending: { end: number; batch: Promise<Batch | undefined> }[] = [];
+  readonly #queue: (() => void)[] = [];
+  #running = 0;
+  #sample: number;
+  #fetched: number;
+  #isClosed = false;
+  #order: { epoch: number; indices: Uint32Array } | undefined;
+
+  constructor(source: Source, options: LoaderOptions) {
+    this.#source = source;
+    this.#options = withDefaults(options);
+    this.#cache = new ClipCache(options.augment ? this.#options.cacheMiB : 0);
+    this.#sample = this.#options.startSample;
+    this.#fetched = this.#sample;
+  }
+
+  /** Global sample index of the next batch: all there is to save for an exact resume. */
+  get sample(): number {
+    return this.#sample;
+  }
+
+  /** The next batch, or undefined after the last one of an evaluation and after `close`. */
+  async next(): Promise<Batch | undefined> {
+    for (;;) {
+      this.#fill();
+      const head = this.#pending.shift();
+      if (!head) return undefined;
+      this.#fill();
+      const started = performance.now();
+      const batch = await head.batch;
+      this.waitMs += performance.now() - started;
+      if (this.#isClosed) return undefined;
+      this.#sample = head.end;
+      if (batch) return batch; // undefined: this process has no readable clip in it
+    }
+  }
+
+  /** Batches until the source ends; leaving the loop closes the loader. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Batch, void> {
+    try {
+      for (let batch = await this.next(); batch; batch = await this.next()) yield batch;
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Stops reading ahead and forgets what was read. */
+  close(): void {
+    this.#isClosed = true;
+    this.#pending.length = 0;
+    this.#cache.clear();
+  }
+
+  /** Starts batches until `prefetch` of them are under way. */
+  #fill(): void {
+    const { batchSize, prefetch, augment, dropLast } = this.#options;
+    while (!this.#isClosed && this.#pending.length < prefetch) {
+      const start = this.#fetched;
+      const end = augment ? start + batchSize : Math.min(start + batchSize, this.#source.length);
+      if (end <= start || (dropLast && end - start < batchSize)) return;
+      this.#fetched = end;
+      const batch = this.#readBatch(start, end);
+      batch.catch(() => undefined); // reported when the consumer gets there
+      this.#pending.push({ end, batch });
+    }
+  }
+
+  async #readBatch(start: number, end: number): Promise<Batch | undefined> {
+    const { rank, worldSize } = this.#options;
+    const share = (part: number): number => start + Math.floor(((end - start) * part) / worldSize);
+    const indices: number[] = [];
+    for (let index = share(rank); index < share(rank + 1); index++) indices.push(index);
+    const read = await Promise.all(indices.map((index) => this.#inTurn(() => this.#read(index))));
+    const samples = read.filter((sample) => sample !== undefined);
+    const { length } = this.#source;
+    return samples.length === 0
+      ? undefined
+      : { ...collate(samples), epoch: Math.floor(start / length), position: start % length };
+  }
+
+  /** Runs `work` once fewer than `concurrency` others run, in the order of asking. */
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#running >= this.#options.concurrency) {
+      await new Promise<void>((start) => this.#queue.push(start)); // the finisher's place passes on
+    } else {
+      this.#running++;
+    }
+    try {
+      return await work();
+    } finally {
+      const start = this.#queue.shift();
+      if (start) start();
+      else this.#running--;
+    }
+  }
+
+  async #read(index: number): Promise<Sample | undefined> {
+    if (this.#isClosed) return undefined;
+    const { augment, size, filter, seed, ranges } = this.#options;
+    const epoch = Math.floor(index / this.#source.length);
+    const place = augment ? this.#shuffledPlace(index) : index;
+    const found = await this.#firstReadable(place, augment ? this.#source.length : 1);
+    if (!found) return undefined;
+    const random = randomStream(seed, purpose.crop, epoch, index);
+    const clip = augment
+      ? await trainingCrop(found.clip, size, random, { ...defaultRanges, ...ranges })
+      : evaluationCrop(found.clip, size, filter);
+    const file = this.#source.id(found.place);
+    return { index, file, label: this.#source.label(found.place) ?? -1, clip };
+  }
+
+  /** The clip at `place` or, up to `attempts`, the next that can be read: it depends on the place alone. */
+  async #firstReadable(
+    place: number,
+    attempts: number,
+  ): Promise<{ place: number; clip: Clip } | undefined> {
+    for (let attempt = 0; attempt < attempts && !this.#isClosed; attempt++) {
+      const candidate = (place + attempt) % this.#source.length;
+      if (this.#bad.has(candidate)) continue;
+      try {
+        const clip = await this.#cache.get(candidate, () => this.#source.load(candidate));
+        return { place: candidate, clip };
+      } catch (error) {
+        if (!(error instanceof MediaError)) throw error;
+        this.#recordUnreadable(candidate, error);
+      }
+    }
+    return undefined;
+  }
+
+  #recordUnreadable(place: number, error: MediaError): void {
+    if (this.#bad.has(place)) return;
+    this.#bad.add(place);
+    this.unreadable.push({ file: this.#source.id(place), reason: error.message });
+    const { length, name } = this.#source;
+    if (this.#bad.size < Math.min(3, length) || this.#bad.size <= length * 0.05) return;
+    const list = this.unreadable.slice(0, 10).map(({ reason }) => `\n  ${reason}`);
+    throw new Error(
+      `Expected at most 5 % unreadable files in ${name}, received ${this.#bad.size} of ${length}. ` +
+        `Remove or repair them:${list.join("")}`,
+      { cause: error },
+    );
+  }
+
+  #shuffledPlace(index: number): number {
+    const { length } = this.#source;
+    const epoch = Math.floor(index / length);
+    if (this.#order?.epoch !== epoch) {
+      const random = randomStream(this.#options.seed, purpose.shuffle, epoch);
+      this.#order = { epoch, indices: shuffled(length, random) };
+    }
+    return this.#order.indices[index % length]!;
+  }
+}
+
+interface Sample {
+  index: number;
+  file: string;
+  label: number;
+  clip: Clip;
+}
+
+function collate(samples: readonly Sample[]): Omit<Batch, "epoch" | "position"> {
+  const { frames, height, width } = samples[0]!.clip;
+  const length = frames * height * width * 3;
+  const bytes = new Uint8Array(samples.length * length);
+  samples.forEach(({ clip, file }, place) => {
+    if (clip.frames !== frames) {
+      throw new MediaError(
+        file,
+        `Expected ${frames} frames as in the batch, received ${clip.frames}.`,
+      );
+    }
+    bytes.set(clip.bytes, place * length);
+  });
+  return {
+    bytes,
+    shape: [samples.length, frames, height, width, 3],
+    indices: samples.map(({ index }) => index),
+    files: samples.map(({ file }) => file),
+    labels: samples.map(({ label }) => label),
+  };
+}
+
+function withDefaults(options: LoaderOptions): Required<LoaderOptions> {
+  const filled = {
+    ...{ seed: 0, ranges: {}, filter: "bicubic" as const, startSample: 0, dropLast: false },
+    ...{ prefetch: 2, concurrency: 4, cacheMiB: 512, rank: 0, worldSize: 1 },
+    ...options,
+  };
+  const { batchSize, worldSize, augment } = filled;
+  for (const name of ["batchSize", "size", "prefetch", "concurrency", "worldSize"] as const) {
+    if (!Number.isInteger(filled[name]) || filled[name] < 1) {
+      throw new RangeError(
+        `Expected a whole number of at least 1 for ${name}, received ${filled[name]}.`,
+      );
+    }
+  }
+  if (augment && batchSize % worldSize !== 0) {
+    throw new RangeError(
+      `Expected a multiple of ${worldSize} processes for batchSize, received ${batchSize}.`,
+    );
+  }
+  return filled;
+}

@@ -1,0 +1,36 @@
+// Where clips come from: a numbered, ordered set that loads one clip at a time. A new kind of source
+// implements `Source` and gets its line in `openSource`.
+import { ConfigError } from "../config-error.js";
+import type { Clip } from "../media/clip.js";
+import { openDrawn } from "./drawn-source.js";
+import { openFolder } from "./folder.js";
+
+export interface Source {
+  /** What a report calls the set. */
+  readonly name: string;
+  /** Number of clips. */
+  readonly length: number;
+  /** Class names, in the order of their labels; empty where the set has none. */
+  readonly classes: readonly string[];
+  /** Decodes clip `index`, 0 <= index < length. MediaError where it cannot be read. */
+  load(index: number): Promise<Clip>;
+  /** A name for clip `index` that is unique in the set: the file, where there is one. */
+  id(index: number): string;
+  /** Index into `classes`, or undefined where the set has none. */
+  label(index: number): number | undefined;
+}
+
+/**
+ * Opens a set by what the user wrote: a folder's path, or `drawn:train?count=2048&size=64` for the
+ * embedded drawn pictures (`drawn:val` holds others).
+ */
+export async function openSource(spec: string): Promise<Source> {
+  if (/^drawn(:|$)/.test(spec)) return openDrawn(spec);
+  const scheme = /^([a-z0-9+]+):\/\//i.exec(spec)?.[1];
+  if (scheme) {
+    throw new ConfigError(
+      `Expected a folder or drawn:train for data, received "${spec}". Copy what ${scheme}:// holds into a folder first.`,
+    );
+  }
+  return openFolder(spec);
+}

@@ -1,0 +1,217 @@
+// The page about a model: scores with their protocol, curves, pictures before and after. One HTML file
+// with everything inside, to be mailed to a colleague. It takes bytes and numbers, never tensors.
+
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Clip } from "../media/clip.js";
+import type { Chart } from "./charts.js";
+import { drawChart } from "./charts.js";
+import { differenceOf, embed } from "./report-pictures.js";
+import { styles } from "./report-style.js";
+
+export interface Score {
+  readonly name: string;
+  readonly value: number;
+  /** "dB"; absent for a bare number. */
+  readonly unit?: string;
+  /** Half-width of the 95 % confidence interval of the mean. */
+  readonly interval?: number;
+  readonly better: "higher" | "lower";
+  /** What the recipe promises, shown beside the measured value. */
+  readonly expected?: string;
+}
+
+/** One file, as it went in and as it came out; both of one size. */
+export interface GalleryItem {
+  readonly file: string;
+  readonly original: Clip;
+  readonly recon: Clip;
+  readonly psnr: number;
+  /** Why it is shown: "worst of 500", "best of 500"; absent for a plain sample. */
+  readonly note?: string;
+}
+
+export interface ReportData {
+  /** The model's variant, or a run's name. */
+  readonly title: string;
+  /** One sentence below it: what was trained on what, for how long. */
+  readonly summary?: string;
+  readonly scores: readonly Score[];
+  /** Everything a reader needs to compare the scores with another's: set, n, crop, rounding, weights. */
+  readonly protocol: Readonly<Record<string, string | number | boolean | null>>;
+  readonly charts?: readonly Chart[];
+  readonly gallery: readonly GalleryItem[];
+  /** By PSNR, worst first; the page shows both ends. */
+  readonly files?: readonly { readonly file: string; readonly psnr: number }[];
+  /** The command that makes this page again. */
+  readonly command?: string;
+  /** The recipe, as YAML or JSON text. */
+  readonly config?: string;
+  /** Model, engine, device, seed and the like. */
+  readonly facts?: Readonly<Record<string, string | number>>;
+  readonly unreadable?: readonly { readonly file: string; readonly reason: string }[];
+}
+
+/** The difference is magnified by this much around mid-grey, and the page says so. */
+const gain = 4;
+const endsShown = 5;
+
+/** Writes `index.html` into the folder, which is made, and returns its path. Whole or not at all. */
+export async function writeReport(folder: string, data: ReportData): Promise<string> {
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, "index.html");
+  const unfinished = `${path}.${process.pid}.tmp`;
+  writeFileSync(unfinished, await renderReport(data));
+  renameSync(unfinished, path);
+  return path;
+}
+
+/** The page as text. */
+export async function renderReport(data: ReportData): Promise<string> {
+  const gallery = await Promise.all(data.gallery.map(galleryRow));
+  const sections = [
+    heading(data),
+    scores(data.scores),
+    section("Pictures", galleryNote(data.gallery), gallery.join("\n")),
+    section("Training", "", charts(data.charts ?? [])),
+    section("Files", "By PSNR, the two ends of the set.", ends(data.files ?? [])),
+    section("Protocol", "What the scores were measured on, and how.", facts(data.protocol)),
+    section("Reproduce", "", reproduce(data)),
+    section("Unreadable files", "Left out of every score.", unreadable(data.unreadable ?? [])),
+  ];
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${html(data.title)} · ViTok</title>
+<style>${styles}</style>
+</head>
+<body>
+<main>
+${sections.filter(Boolean).join("\n")}
+</main>
+</body>
+</html>
+`;
+}
+
+function heading({ title, summary }: ReportData): string {
+  const sentence = summary ? `\n<p class="summary">${html(summary)}</p>` : "";
+  return `<header>\n<p class="kicker">ViTok reconstruction report</p>\n<h1>${html(title)}</h1>${sentence}\n</header>`;
+}
+
+/** A section, or nothing where it has no content. */
+function section(title: string, note: string, content: string): string {
+  if (content === "") return "";
+  const remark = note ? `<p class="note">${html(note)}</p>\n` : "";
+  return `<section>\n<h2>${title}</h2>\n${remark}${content}\n</section>`;
+}
+
+function scores(list: readonly Score[]): string {
+  const cards = list.map(({ name, value, unit, interval, better, expected }) => {
+    const arrow = better === "higher" ? "↑" : "↓";
+    const spread = interval === undefined ? "" : `± ${significant(interval, 2)}`;
+    const promise = expected ? `expected ${expected}` : "";
+    const detail = [spread, promise].filter(Boolean).join(" · ") || `${better} is better`;
+    return `<div><dt>${html(name)} <span title="${better} is better">${arrow}</span></dt>
+<dd>${significant(value, 4)}<small>${html(unit ?? "")}</small></dd>
+<dd class="detail">${html(detail)}</dd></div>`;
+  });
+  return cards.length ? `<dl class="scores">\n${cards.join("\n")}\n</dl>` : "";
+}
+
+function galleryNote(gallery: readonly GalleryItem[]): string {
+  const frames = gallery.some(({ original }) => original.frames > 1)
+    ? " Clips: their middle frame."
+    : "";
+  return `Difference: reconstruction minus original, magnified ${gain} times around grey.${frames}`;
+}
+
+async function galleryRow({ file, original, recon, psnr, note }: GalleryItem): Promise<string> {
+  const pictures = {
+    original,
+    reconstruction: recon,
+    difference: differenceOf(original, recon, gain),
+  };
+  const figures = await Promise.all(
+    Object.entries(pictures).map(async ([name, clip]) => {
+      const image = `<img src="${await embed(clip)}" width="${clip.width}" height="${clip.height}" alt="${name} of ${html(file)}">`;
+      return `<figure><figcaption>${name}</figcaption>${image}</figure>`;
+    }),
+  );
+  const tag = note ? `<em>${html(note)}</em>` : "";
+  return `<article>
+<p class="file"><span>${html(file)}</span>${tag}<b>${decibel(psnr)}</b></p>
+<div class="triple">${figures.join("")}</div>
+</article>`;
+}
+
+function charts(list: readonly Chart[]): string {
+  const figures = list.flatMap((chart) => {
+    const svg = drawChart(chart);
+    return svg ? [`<figure><figcaption>${html(chart.title)}</figcaption>${svg}</figure>`] : [];
+  });
+  return figures.length ? `<div class="charts">${figures.join("\n")}</div>` : "";
+}
+
+function ends(files: readonly { file: string; psnr: number }[]): string {
+  if (files.length === 0) return "";
+  const rows = (part: typeof files) =>
+    part
+      .map(({ file, psnr }) => `<tr><th>${html(file)}</th><td>${decibel(psnr)}</td></tr>`)
+      .join("");
+  const shown = Math.min(endsShown, Math.ceil(files.length / 2));
+  const worst = files.slice(0, shown);
+  const best = files.slice(shown).slice(-endsShown).reverse();
+  const column = (name: string, part: typeof files) =>
+    part.length ? `<table><caption>${name}</caption>${rows(part)}</table>` : "";
+  return `<div class="columns">${column("Worst", worst)}${column("Best", best)}</div>`;
+}
+
+function facts(entries: Readonly<Record<string, string | number | boolean | null>>): string {
+  const rows = Object.entries(entries).map(
+    ([name, value]) => `<tr><th>${html(name)}</th><td>${html(String(value ?? "none"))}</td></tr>`,
+  );
+  return rows.length ? `<table class="facts">${rows.join("")}</table>` : "";
+}
+
+function reproduce({ command, config, facts: about = {} }: ReportData): string {
+  const parts = [
+    command ? `<pre><code>${html(command)}</code></pre>` : "",
+    facts(about),
+    config
+      ? `<details><summary>Recipe</summary><pre><code>${html(config)}</code></pre></details>`
+      : "",
+  ];
+  return parts.filter(Boolean).join("\n");
+}
+
+function unreadable(files: readonly { file: string; reason: string }[]): string {
+  const rows = files.map(
+    ({ file, reason }) => `<tr><th>${html(file)}</th><td>${html(reason)}</td></tr>`,
+  );
+  return rows.length ? `<table class="facts">${rows.join("")}</table>` : "";
+}
+
+function decibel(value: number): string {
+  return `${value.toFixed(2)} dB`;
+}
+
+/** Never in exponents for what scores are: 25.31, 0.8123, 0.00213. */
+function significant(value: number, digits: number): string {
+  if (!Number.isFinite(value)) return "–";
+  const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(value) || 1)));
+  return value.toFixed(Math.min(decimals, 6));
+}
+
+function html(text: string): string {
+  const entities: Record<string, string> = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    '"': "&quot;",
+  };
+  return text.replace(/[&<>"]/g, (letter) => entities[letter]!);
+}

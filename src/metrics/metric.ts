@@ -1,0 +1,65 @@
+// What a metric is, and the kind that is a mean over pictures: PSNR, SSIM, LPIPS. Of clips, every frame is a picture.
+// Legend: B batch, T frames, H W pixels, N = B * T pictures.
+import { foldFrames } from "../perceptual/frames.js";
+import { noGrad, scope, type Tensor } from "../torch/index.js";
+
+export interface Metric {
+  /** Pixels 0..255 (uint8, or any float dtype holding them), [B, 3, H, W] or [B, 3, T, H, W], both of one shape. */
+  update(real: Tensor, fake: Tensor): void;
+  /** Named results over everything seen. Throws where nothing was. */
+  compute(): Record<string, number>;
+}
+
+/** A metric that is a mean over pictures and remembers each, for the best and the worst. */
+export interface PictureMetric extends Metric {
+  readonly name: string;
+  /** one a picture, in the order of update(); of clips, one a frame */
+  readonly values: readonly number[];
+}
+
+/** `measure`: float32 pictures 0..255 [N, 3, H, W], real and fake -> one number a picture [N]. */
+export function pictureMetric(
+  name: string,
+  measure: (real: Tensor, fake: Tensor) => Tensor,
+): PictureMetric {
+  const values: number[] = [];
+  return {
+    name,
+    values,
+    update(real, fake) {
+      requireAlike(name, real, fake);
+      const measured = noGrad(() =>
+        scope(() => measure(toPictures(real), toPictures(fake)).toArray()),
+      );
+      for (const value of measured) values.push(Number(value));
+    },
+    compute: () => ({ [name]: summarise(values).mean }),
+  };
+}
+
+const toPictures = (pixels: Tensor): Tensor => foldFrames(pixels.to({ dtype: "float32" }));
+
+export interface Summary {
+  readonly mean: number;
+  /** the mean's 95 % confidence interval is mean +- this (normal approximation; NaN for one value) */
+  readonly halfWidth: number;
+  readonly count: number;
+}
+
+/** Mean and confidence interval. Throws where there are no values. */
+export function summarise(values: readonly number[]): Summary {
+  const count = values.length;
+  if (count === 0) throw new Error("Expected at least one picture to score, received none.");
+  const mean = values.reduce((sum, value) => sum + value, 0) / count;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return { mean, halfWidth: 1.96 * Math.sqrt(squares / (count - 1) / count), count };
+}
+
+function requireAlike(name: string, real: Tensor, fake: Tensor): void {
+  const isPixels = (real.ndim === 4 || real.ndim === 5) && real.shape[1] === 3;
+  if (isPixels && real.shape.join() === fake.shape.join()) return;
+  throw new Error(
+    `Expected two batches of one shape, [B, 3, H, W] or [B, 3, T, H, W], for ${name}, ` +
+      `received [${real.shape}] and [${fake.shape}]. Crop both alike.`,
+  );
+}

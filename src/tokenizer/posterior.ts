@@ -1,0 +1,45 @@
+// The diagonal Gaussian q(z|x) of the bottleneck (spec sections 1 and 2). Always float32.
+import type { Grid } from "../nn/rope.js";
+import type { Tensor } from "../torch/index.js";
+
+/** Pixels of an input, before any padding. */
+export interface ClipSize {
+  readonly frames: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+export class Posterior {
+  /** [B, L, c] */
+  readonly mean: Tensor;
+  /** [B, L, c], in [-30, 20] */
+  readonly logvar: Tensor;
+
+  constructor(
+    moments: Tensor, // [B, L, 2c], mean then log-variance
+    /** Tokens over (time, row, column) of the padded input. */
+    readonly grid: Grid,
+    /** What to crop a reconstruction to. */
+    readonly size: ClipSize,
+  ) {
+    const [mean, logvar] = moments.to({ dtype: "float32" }).chunk(2, -1) as [Tensor, Tensor];
+    this.mean = mean;
+    this.logvar = logvar.clamp(-30, 20);
+  }
+
+  /** mean + std * noise; `noise` [B, L, c] is standard normal (see nn/noise.ts for noise that a seed and sample decide). */
+  sample(noise: Tensor): Tensor {
+    return this.mean.add(this.logvar.mul(0.5).exp().mul(noise));
+  }
+
+  /** The most likely latent, what evaluation decodes. */
+  mode(): Tensor {
+    return this.mean;
+  }
+
+  /** KL divergence to the standard normal in nats, averaged (not summed) over all latent elements. */
+  kl(): Tensor {
+    const { mean, logvar } = this;
+    return mean.square().add(logvar.exp()).sub(1).sub(logvar).mean().mul(0.5);
+  }
+}

@@ -1,0 +1,45 @@
+// Devices, threads and memory of the engine.
+import { native } from "./binding.js";
+
+/** Usable devices: "cpu" and every "cuda:N" that answers. */
+export function devices(): string[] {
+  return ["cpu", ...Array.from({ length: native().deviceCount() }, (_, index) => `cuda:${index}`)];
+}
+
+/** Threads an operator may use on the CPU. */
+export function setNumThreads(count: number): void {
+  native().setNumThreads(count);
+}
+export function getNumThreads(): number {
+  return native().getNumThreads();
+}
+
+/** Waits until a CUDA device has done all its work; nothing to wait for elsewhere. */
+export function synchronize(device: string): void {
+  if (device.startsWith("cuda")) native().synchronize(device);
+}
+
+/** Bytes in tensors now, at most since the last reset, and still to be had. */
+export function memory(device = "cpu"): {
+  allocatedBytes: number;
+  peakBytes: number;
+  availableBytes: number;
+} {
+  return native().memory(device);
+}
+export function resetPeakMemory(device = "cpu"): void {
+  native().resetPeakMemory(device);
+}
+
+/** The engine's global switches: TensorFloat-32 products, cuDNN's search for the fastest algorithm, deterministic kernels, cuDNN attention. */
+export function setFlag(
+  name: "tf32" | "cudnnBenchmark" | "deterministic" | "cudnnAttention",
+  on: boolean,
+): void {
+  native().setFlag(name, on);
+}
+
+/** The libtorch the addon was built against. */
+export function torchVersion(): string {
+  return native().versions().torchBuilt;
+}

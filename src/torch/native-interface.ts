@@ -1,0 +1,62 @@
+// What the addon under native/ exports. Tensors, generators and modules are handles (small whole numbers, 0 is none).
+
+/** An operator as the dispatcher knows it. */
+export interface OperatorInfo {
+  readonly id: number;
+  readonly returns: "Tensor" | "Tensors" | "value";
+  readonly mutates: boolean;
+  readonly schema: string;
+}
+
+export interface Native {
+  versions(): { torchBuilt: string };
+  lookup(name: string, overload: string): OperatorInfo;
+  call(operator: number, ...args: unknown[]): unknown;
+  operatorNames(): string[];
+  fromBytes(
+    bytes: NodeJS.TypedArray | ArrayBuffer,
+    shape: readonly number[],
+    dtype: number,
+    device: string,
+  ): number;
+  copyBytes(tensor: number, target: NodeJS.TypedArray): void;
+  meta(tensor: number): [dtype: number, device: string, ...shape: number[]];
+  strides(tensor: number): number[];
+  item(tensor: number): number;
+  release(...tensors: number[]): void;
+  releaseAll(tensors: Uint32Array, count: number): void;
+  live(): number;
+  adjustMemory(bytes: number): void;
+  backward(outputs: number[], gradOutputs: number[] | undefined, retainGraph: boolean): void;
+  grad(
+    outputs: number[],
+    inputs: number[],
+    gradOutputs: number[] | undefined,
+    retainGraph: boolean,
+    createGraph: boolean,
+    allowUnused: boolean,
+  ): (number | undefined)[];
+  getGrad(tensor: number): number | undefined;
+  setGrad(tensor: number, gradient: number | undefined): void;
+  requiresGrad(tensor: number): boolean;
+  setRequiresGrad(tensor: number, on: boolean): void;
+  setGradMode(on: boolean): boolean;
+  pushInference(): void;
+  popInference(): void;
+  setAutocast(deviceType: string, dtype: number): void;
+  createGenerator(device: string, seed: number | bigint): number;
+  releaseGenerator(generator: number): void;
+  seedGenerator(generator: number, seed: number | bigint): void;
+  generatorState(generator: number): number;
+  setGeneratorState(generator: number, state: number): void;
+  setNumThreads(count: number): void;
+  getNumThreads(): number;
+  deviceCount(): number;
+  synchronize(device: string): void;
+  memory(device: string): { allocatedBytes: number; peakBytes: number; availableBytes: number };
+  resetPeakMemory(device: string): void;
+  setFlag(name: string, on: boolean): void;
+  loadModule(path: string, device: string): number;
+  runModule(module: number, method: string, ...args: unknown[]): unknown;
+  releaseModule(module: number): void;
+}

@@ -1,0 +1,170 @@
+// A training run's recipe: the schema of the YAML file, its defaults and what follows from them.
+// Reading the file and wording the errors is config-file.ts; whether a loss has its weights is losses/.
+// Paper: section 3 and table 7; defaults are stage 1 of it.
+
+import { z } from "zod";
+import { ConfigError } from "../config-error.js";
+import { completeConfig, type TokenizerConfig } from "../tokenizer/config.js";
+import { readConfigFile } from "./config-file.js";
+
+const count = z.int().positive();
+const weight = z.number().nonnegative();
+const share = z.number().min(0).max(1);
+
+const tower = z.strictObject({ width: count, depth: count, heads: count });
+
+/** A variant, or both towers and the patch size; what is written out beside a variant wins over it. */
+const model = z.strictObject({
+  variant: z.string().optional(),
+  encoder: tower.optional(),
+  decoder: tower.optional(),
+  patchSize: count.optional(),
+  tubeletSize: count.optional(),
+  channels: count.optional(),
+  latentTokens: z.int().nonnegative().optional(),
+  maskable: z.boolean().optional(),
+});
+
+const data = z.strictObject({
+  /** A folder, or another source that data/source.ts opens, such as `drawn:train?count=2048`. */
+  path: z.string().min(1),
+  /** Side of the square crop, pixels. */
+  size: count,
+  /** Frames of a clip and their rate, for video. */
+  frames: count.default(1),
+  fps: z.number().positive().default(8),
+  /** Off: the evaluation crop, so every epoch sees the same pixels. */
+  augment: z.boolean().default(true),
+  /** Share of the picture's area that a random crop keeps: from, to. */
+  cropScale: z.tuple([share.gt(0), share.gt(0)]).default([0.8, 1]),
+  flip: z.boolean().default(true),
+  /** Files decoded at the same time, and batches kept ready. */
+  concurrency: count.default(4),
+  prefetch: count.default(2),
+  /** Decoded pictures are kept between epochs up to this much memory. */
+  cacheMiB: z.number().nonnegative().default(512),
+});
+
+/** Weights of the terms; 0 leaves a term out. The names are those in the log. */
+const losses = z.strictObject({
+  mse: weight.default(1),
+  l1: weight.default(0),
+  smoothL1: weight.default(0),
+  kl: weight.default(1e-3),
+  lpips: weight.default(1),
+  lpipsTrunk: z.enum(["vgg", "alex", "squeeze"]).default("vgg"),
+});
+
+const train = z.strictObject({
+  stage: z.literal(1).default(1),
+  steps: count.default(100_000),
+  /** Samples in one optimiser step, over all processes and micro-batches. */
+  batchSize: count.default(1024),
+  /** Micro-batches that a step's samples are split into, to save memory. */
+  accumulate: count.default(1),
+  /** Default: 1e-4 per 256 samples of the batch. */
+  peakLr: z.number().positive().optional(),
+  /** Default: 5 % of the steps. */
+  warmupSteps: z.int().nonnegative().optional(),
+  weightDecay: weight.default(1e-4),
+  betas: z.tuple([share.lt(1), share.lt(1)]).default([0.9, 0.95]),
+  maxGradNorm: z.number().positive().default(1),
+  /** bfloat16: autocast, with float32 master weights. */
+  precision: z.enum(["float32", "bfloat16"]).default("bfloat16"),
+  /** Recompute activations in the backward pass instead of keeping them. */
+  checkpointing: z.boolean().default(false),
+  /** Masked models: the smallest kept length that training draws. */
+  minKeep: count.default(32),
+  /** Every so many steps; 0 is never. Default of the last three: a tenth of the steps. */
+  logEvery: z.int().nonnegative().default(10),
+  evalEvery: z.int().nonnegative().optional(),
+  saveEvery: z.int().nonnegative().optional(),
+  gridEvery: z.int().nonnegative().optional(),
+  keepCheckpoints: count.default(2),
+  /** CPU threads of the engine; 0 leaves it to the engine. */
+  threads: z.int().nonnegative().default(0),
+});
+
+const evaluate = z.strictObject({
+  /** Default: the training data, by the evaluation crop. */
+  data: z.string().min(1).optional(),
+  metrics: z.array(z.enum(["psnr", "ssim", "lpips"])).default(["psnr", "ssim"]),
+  /** The first so many files of the set; 0 is all of them. */
+  count: z.int().nonnegative().default(0),
+  /** Default: the training batch, at most 64. */
+  batchSize: count.optional(),
+});
+
+export const trainSchema = z.strictObject({
+  model,
+  data,
+  losses: losses.prefault({}),
+  train: train.prefault({}),
+  evaluate: evaluate.prefault({}),
+  seed: z.int().nonnegative().default(0),
+  /** auto: the first GPU, else the CPU. */
+  device: z
+    .string()
+    .regex(/^(auto|cpu|cuda(:\d+)?|mps)$/, "auto, cpu, cuda, cuda:N or mps")
+    .default("auto"),
+  /** The run's folder. Default: runs/ and the file's name. */
+  out: z.string().min(1).optional(),
+});
+
+type Written = z.output<typeof trainSchema>;
+type Filled<T, K extends keyof T> = Omit<T, K> & { [P in K]-?: NonNullable<T[P]> };
+
+/** A recipe with every default filled in; frozen. */
+export interface TrainConfig extends Omit<Written, "model" | "train" | "evaluate"> {
+  readonly model: TokenizerConfig;
+  readonly train: Filled<
+    Written["train"],
+    "peakLr" | "warmupSteps" | "evalEvery" | "saveEvery" | "gridEvery"
+  >;
+  readonly evaluate: Filled<Written["evaluate"], "data" | "batchSize">;
+}
+
+/**
+ * Reads a recipe. `sets` are overrides as on the command line, `train.peakLr=1e-3`, with YAML values.
+ * @throws ConfigError with file, line and column: every wrong value, and an unknown key's nearest name
+ */
+export function loadTrainConfig(path: string, sets: readonly string[] = []): TrainConfig {
+  return readConfigFile(path, { sets, schema: trainSchema, complete });
+}
+
+/** Checks a recipe that is no file. `complete` throws ConfigError; the schema's own errors are zod's. */
+export function parseTrainConfig(recipe: z.input<typeof trainSchema>): TrainConfig {
+  return complete(trainSchema.parse(recipe));
+}
+
+function complete(written: Written): TrainConfig {
+  const { steps, batchSize, accumulate } = written.train;
+  const [from, to] = written.data.cropScale;
+  if (batchSize % accumulate !== 0) {
+    throw new ConfigError(
+      `Expected a divisor of train.batchSize (${batchSize}) for train.accumulate, received ${accumulate}.`,
+    );
+  }
+  if (from > to) {
+    throw new ConfigError(`Expected [from, to] for data.cropScale, received [${from}, ${to}].`);
+  }
+  const tenth = Math.max(1, Math.round(steps / 10));
+  return deepFreeze({
+    ...written,
+    model: completeConfig(written.model),
+    train: {
+      peakLr: (1e-4 * batchSize) / 256,
+      warmupSteps: Math.round(0.05 * steps),
+      evalEvery: tenth,
+      saveEvery: tenth,
+      gridEvery: tenth,
+      ...written.train,
+    },
+    evaluate: { data: written.data.path, batchSize: Math.min(batchSize, 64), ...written.evaluate },
+  });
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null) Object.values(value).forEach(deepFreeze);
+  return Object.freeze(value);
+}
