@@ -1,5 +1,6 @@
 # Writes test/golden/evaluation-crop.json: what Pillow makes of small pictures that follow a formula, by
-# the geometry of torchvision's Resize and CenterCrop. Needs pillow, torchvision, numpy. Run from the root:
+# the geometry of torchvision's Resize and CenterCrop. Needs torchvision, numpy, and pillow < 13 (later ones
+# change the order of the passes on tall pictures). Run from the root:
 #   python scripts/make-pillow-fixture.py
 import base64
 import json
@@ -34,5 +35,5 @@ for height, width, size in CASES:
         cases.append({"height": height, "width": width, "size": size, "filter": name, "bytes": data})
 
 with open("test/golden/evaluation-crop.json", "w") as file:
-    json.dump({"pillow": PIL.__version__, "cases": cases}, file, indent=1)
+    json.dump({"pillow": PIL.__version__, "cases": cases}, file, indent=2)
     file.write("\n")

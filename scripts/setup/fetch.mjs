@@ -47,7 +47,7 @@ export async function fetchLibtorch(root, { log }) {
     const partial = `${folder}.partial`;
     rmSync(partial, { recursive: true, force: true });
     mkdirSync(partial, { recursive: true });
-    requireSpace(partial, hasGpu() ? 9 : 3);
+    requireSpace(partial, hasGpu() ? 7 : 3);
     log(`libtorch: fetching the torch ${managedVersion} wheel with pip (about 530 MB on Linux)`);
     pipInstall(partial, [
       "--no-deps",
@@ -59,7 +59,7 @@ export async function fetchLibtorch(root, { log }) {
     const libraries = cudaRequirements(partial);
     if (libraries.length > 0) {
       log(
-        `libtorch: fetching the CUDA libraries that it links (${hasGpu() ? "all, about 3 GB" : "two small ones"})`,
+        `libtorch: fetching the CUDA libraries that it links (${hasGpu() ? "all, about 2 GB" : "two small ones"})`,
       );
       pipInstall(partial, libraries);
     }

@@ -88,6 +88,9 @@ describe("vitok runs", () => {
   });
 });
 
+/** How the bundler writes main's late import of the one command asked for. */
+const lateCommand = "./**/*.js";
+
 describe("a light command", () => {
   it.each(["main", "info", "runs"])("%s loads no engine, schema or image library", async (name) => {
     const { metafile } = await build({
@@ -103,7 +106,7 @@ describe("a light command", () => {
     const inputs = Object.keys(metafile.inputs);
     const packages = Object.values(metafile.inputs).flatMap((input) =>
       input.imports
-        .filter((entry) => entry.external && entry.kind === "import-statement")
+        .filter((entry) => entry.external && entry.path !== lateCommand)
         .map((entry) => entry.path),
     );
     expect(inputs.filter((path) => /src\/(torch|nn|media|data)\//.test(path))).toEqual([]);

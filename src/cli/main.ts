@@ -2,8 +2,8 @@
 // The `vitok` command: reads the line, loads the one command asked for, turns errors into exit codes.
 // What the commands are is commands.ts; what each does is the file of its name.
 
-import { readFileSync } from "node:fs";
 import { Command as Commander, CommanderError, Option } from "commander";
+import { version } from "../version.js";
 import { type Argument, type Command, type CommandModule, commands } from "./commands.js";
 
 const exitCode = { failed: 1, usage: 2 } as const;
@@ -13,7 +13,7 @@ export async function main(line: readonly string[]): Promise<number> {
   let status = 0;
   const program = new Commander("vitok")
     .description("Vision Transformer auto-encoders for images and video, on libtorch.")
-    .version(version())
+    .version(version)
     .exitOverride()
     .showHelpAfterError("(add --help for the options)");
   for (const command of commands) {
@@ -56,16 +56,11 @@ function shown(initial: unknown): string | undefined {
   return Array.isArray(initial) ? initial.join(",") || "none" : undefined;
 }
 
-/** The message and what caused it; VITOK_DEBUG=1 shows the stack as well. */
+/** The message alone; the stack where VITOK_DEBUG is set. */
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (process.env.VITOK_DEBUG) return error.stack ?? error.message;
   return error.message || error.name;
-}
-
-function version(): string {
-  const file = new URL("../../package.json", import.meta.url);
-  return JSON.parse(readFileSync(file, "utf8")).version;
 }
 
 // `vitok runs | head` closes the pipe early: that is no failure.

@@ -52,7 +52,11 @@ function barProgress(
   }: { total: number; start: number; stream: NodeJS.WriteStream; remaining: Remaining },
 ): Progress {
   const format = `${label} {bar} {value}/{total}  {left}  {fields}`;
-  const bar = new SingleBar({ format, stream, barsize: 24, hideCursor: true }, Presets.shades_grey);
+  // Its graceful exit would swallow the first Ctrl-C, which belongs to the command.
+  const bar = new SingleBar(
+    { format, stream, barsize: 24, gracefulExit: false },
+    Presets.shades_grey,
+  );
   bar.start(total, start, { left: "", fields: "" });
   return {
     update: (done, fields = {}) =>

@@ -185,10 +185,10 @@ export class Loader implements AsyncIterable<Batch> {
     this.unreadable.push({ file: this.#source.id(place), reason: error.message });
     const { length, name } = this.#source;
     if (this.#bad.size < Math.min(3, length) || this.#bad.size <= length * 0.05) return;
-    const list = this.unreadable.slice(0, 10).map(({ reason }) => `\n  ${reason}`);
+    const reasons = this.unreadable.map(({ reason }) => `\n  ${reason}`).sort();
     throw new Error(
       `Expected at most 5 % unreadable files in ${name}, received ${this.#bad.size} of ${length}. ` +
-        `Remove or repair them:${list.join("")}`,
+        `Remove or repair them:${reasons.slice(0, 10).join("")}`,
       { cause: error },
     );
   }

@@ -1,6 +1,6 @@
 // Evaluation crops against Pillow's (test/golden/evaluation-crop.json, written by
 // scripts/make-pillow-fixture.py): equal bytes, tolerance 0. Training crops against `resample`, which is
-// Pillow's arithmetic: 4/255. Geometry by properties.
+// Pillow's arithmetic: 1/255 in the mean, where sharp shrinks; equal where it enlarges. Geometry by properties.
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -37,9 +37,9 @@ function formulaPicture(height: number, width: number): Clip {
   return createClip(bytes, { height, width });
 }
 
-function largestDifference(a: Uint8Array, b: Uint8Array): number {
+function meanDifference(a: Uint8Array, b: Uint8Array): number {
   expect(a.length).toBe(b.length);
-  return a.reduce((largest, value, at) => Math.max(largest, Math.abs(value - b[at]!)), 0);
+  return a.reduce((sum, value, at) => sum + Math.abs(value - b[at]!), 0) / a.length;
 }
 
 describe("the evaluation crop", () => {
@@ -100,12 +100,20 @@ describe("the training crop", () => {
   const picture = drawPicture([0, 0, 7], 160);
   const ranges = { ...defaultRanges, flip: 0 };
 
-  it.each([32, 64, 100, 200])("is within 4/255 of Pillow's arithmetic at size %i", async (size) => {
-    const crop = await trainingCrop(picture, size, randomStream(5), ranges);
-    const from = randomBox(picture, randomStream(5), ranges);
-    const expected = resample(picture, { height: size, width: size }, { from });
-    expect(largestDifference(crop.bytes, expected.bytes)).toBeLessThanOrEqual(4);
-  });
+  it.each([
+    { size: 32, tolerance: 1 },
+    { size: 64, tolerance: 1 },
+    { size: 100, tolerance: 1 },
+    { size: 200, tolerance: 0 },
+  ])(
+    "is within $tolerance/255 of Pillow's arithmetic at size $size",
+    async ({ size, tolerance }) => {
+      const crop = await trainingCrop(picture, size, randomStream(5), ranges);
+      const from = randomBox(picture, randomStream(5), ranges);
+      const expected = resample(picture, { height: size, width: size }, { from });
+      expect(meanDifference(crop.bytes, expected.bytes)).toBeLessThanOrEqual(tolerance);
+    },
+  );
 
   it("mirrors the same crop where the coin says so", async () => {
     const plain = await trainingCrop(picture, 48, randomStream(9), { ...ranges, flip: 0 });

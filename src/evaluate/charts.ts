@@ -41,13 +41,15 @@ export function drawChart(chart: Chart, size = { width: 480, height: 240 }): str
     ...size,
     document,
     marginLeft: 52,
+    marginBottom: 38,
     marginRight: names.length > 1 ? 64 : 20,
     style: { background: "none", color: "currentColor", fontFamily: "inherit", fontSize: "11px" },
     x: { label: "step", ticks: 5, tickSize: 0, tickFormat: thousands },
     y: {
-      label: chart.label ?? null,
+      label: chart.label || null,
+      nice: !chart.logarithmic,
       type: chart.logarithmic ? "log" : "linear",
-      ticks: 4,
+      ticks: chart.logarithmic ? decades(points.map(({ value }) => value)) : 4,
       tickSize: 0,
       tickFormat: chart.logarithmic ? "~g" : "~r",
       grid: true,
@@ -74,4 +76,19 @@ export function drawChart(chart: Chart, size = { width: 480, height: 240 }): str
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", chart.title);
   return svg.outerHTML;
+}
+
+/** Round values between the least and the greatest: powers of ten, and 2 and 5 of them where those are few. */
+function decades(values: readonly number[]): number[] {
+  const least = Math.min(...values);
+  const greatest = Math.max(...values);
+  const first = Math.floor(Math.log10(least));
+  const powers = Array.from(
+    { length: Math.ceil(Math.log10(greatest)) - first + 1 },
+    (_, i) => first + i,
+  );
+  const steps = powers.length > 4 ? [1] : [1, 2, 5];
+  return powers
+    .flatMap((power) => steps.map((step) => Number(`${step}e${power}`)))
+    .filter((tick) => tick >= least && tick <= greatest);
 }

@@ -1,11 +1,10 @@
 // The page about a model: scores with their protocol, curves, pictures before and after. One HTML file
 // with everything inside, to be mailed to a colleague. It takes bytes and numbers, never tensors.
 
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { writeFileAtomic } from "../atomic-file.js";
 import type { Clip } from "../media/clip.js";
-import type { Chart } from "./charts.js";
-import { drawChart } from "./charts.js";
+import { type Chart, drawChart } from "./charts.js";
 import { differenceOf, embed } from "./report-pictures.js";
 import { styles } from "./report-style.js";
 
@@ -58,11 +57,8 @@ const endsShown = 5;
 
 /** Writes `index.html` into the folder, which is made, and returns its path. Whole or not at all. */
 export async function writeReport(folder: string, data: ReportData): Promise<string> {
-  mkdirSync(folder, { recursive: true });
   const path = join(folder, "index.html");
-  const unfinished = `${path}.${process.pid}.tmp`;
-  writeFileSync(unfinished, await renderReport(data));
-  renameSync(unfinished, path);
+  writeFileAtomic(path, await renderReport(data));
   return path;
 }
 

@@ -1,5 +1,6 @@
-// Python's pickle format (protocols 2 to 5), read as data. It is not an interpreter: no module is imported, no
-// class is made; a name outside the caller's allow-list is an error that says which. Dicts become Maps.
+// Python's pickle format (protocols 2 to 5), read as data. It is not an interpreter: no module is
+// imported, no class is made; a name outside the caller's allow-list is an error that says which.
+// Dicts become Maps.
 import type { BinaryFile } from "../nn/binary-file.js";
 
 /** Reads forward through a file; small reads are served from one block. */
@@ -24,7 +25,9 @@ export class ByteCursor {
 }
 
 export interface PickleOptions {
-  /** "module.name" -> what it stands for; a function is called where Python would have called it. */
+  /**
+   * "module.name" -> what it stands for; a function is called where Python would have called it.
+   */
   readonly globals: ReadonlyMap<string, unknown>;
   /** Resolves an object stored outside the pickle (a tensor's storage). */
   readonly persistent: (id: unknown) => unknown;
@@ -44,7 +47,7 @@ export function readPickle(cursor: ByteCursor, options: PickleOptions): unknown 
 function fail(received: string): never {
   throw new Error(
     `Expected a pickle of tensors and plain containers, received ${received}. ` +
-      "If the file is not damaged, save its state_dict() alone: torch.save(model.state_dict(), path).",
+      "If the file is whole, save its state_dict() alone: torch.save(model.state_dict(), path).",
   );
 }
 
@@ -146,7 +149,10 @@ class PickleMachine {
   }
 }
 
-/** Python's opcodes by their byte; names as in pickletools. What only code needs (NEWOBJ, INST, EXT) is absent. */
+/**
+ * Python's opcodes by their byte; names as in pickletools. What only code needs (NEWOBJ, INST, EXT)
+ * is absent.
+ */
 const operations = new Map<number, (m: PickleMachine) => void>([
   [0x80, (m) => void m.uint8()], // PROTO
   [0x95, (m) => void m.uint64()], // FRAME
@@ -197,6 +203,6 @@ const operations = new Map<number, (m: PickleMachine) => void>([
   [0x63, (m) => m.global(m.line(), m.line())], // GLOBAL
   [0x93, (m) => m.global(...(m.popMany(2) as [unknown, unknown]))], // STACK_GLOBAL
   [0x52, (m) => m.reduce()], // REDUCE
-  [0x62, (m) => void m.pop()], // BUILD: attributes of a container; a state dict's `_metadata` is not needed
+  [0x62, (m) => void m.pop()], // BUILD: attributes, as a state dict's `_metadata`; not needed
   [0x51, (m) => m.push(m.options.persistent(m.pop()))], // BINPERSID
 ]);

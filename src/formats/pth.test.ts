@@ -1,5 +1,5 @@
-// Checks the .pth reader against files PyTorch wrote (test/fixtures/pth, made by scripts/make-pth-fixtures.py) and the LPIPS
-// heads in ../shared. Values are compared exactly.
+// Checks the .pth reader against files PyTorch wrote (test/fixtures/pth, made by
+// scripts/make-pth-fixtures.py) and the LPIPS heads in ../shared. Values are compared exactly.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,5 +1,6 @@
-// PyTorch's own files (.pth, .pt, .ckpt): the zip format of torch >= 1.6 and the legacy format before it.
-// Only tensors in plain containers come out; code in a file is never run. TorchScript is not read here.
+// PyTorch's own files (.pth, .pt, .ckpt): the zip format of torch >= 1.6 and the legacy format
+// before it. Only tensors in plain containers come out; code in a file is never run. TorchScript is
+// not read here.
 import { type BinaryFile, withBinaryFile } from "../nn/binary-file.js";
 import { call, type DType, scope, Tensor } from "../torch/index.js";
 import { ByteCursor, readPickle } from "./pickle.js";
@@ -41,7 +42,10 @@ const storageTypes = new Map<string, { dtype: DType; itemSize: number }>([
   ["BoolStorage", { dtype: "bool", itemSize: 1 }],
 ]);
 
-/** All that a pickle may name. Values that carry nothing for us (a dtype, a device) become plain data. */
+/**
+ * All that a pickle may name. Values that carry nothing for us (a dtype, a device) become plain
+ * data.
+ */
 const globals: ReadonlyMap<string, unknown> = new Map<string, unknown>([
   ["collections.OrderedDict", (pairs: readonly [unknown, unknown][] = []) => new Map(pairs)],
   ["collections.defaultdict", () => new Map()],
@@ -54,9 +58,10 @@ const globals: ReadonlyMap<string, unknown> = new Map<string, unknown>([
 ]);
 
 /**
- * The tensors of a .pth file, on the CPU whatever device they were saved from, contiguous, in their own dtype.
- * Nested containers become dotted names ("state_dict.features.0.weight", "layers.0"); other values are left out.
- * Throws where the file is damaged, or holds a Python object beyond tensors and plain containers.
+ * The tensors of a .pth file, on the CPU whatever device they were saved from, contiguous, in their
+ * own dtype. Nested containers become dotted names ("state_dict.features.0.weight", "layers.0");
+ * other values are left out. Throws where the file is damaged, or holds a Python object beyond
+ * tensors and plain containers.
  */
 export function readPth(path: string): Record<string, Tensor> {
   return withBinaryFile(path, (file) => {
@@ -102,7 +107,10 @@ function openZip(file: BinaryFile): Contents {
 
 const legacyMagic = 0x1950a86a20f9469cfc6cn;
 
-/** Five pickles (magic, protocol, system, object, storage keys), then each storage: a count and its numbers. */
+/**
+ * Five pickles (magic, protocol, system, object, storage keys), then each storage: a count and its
+ * numbers.
+ */
 function openLegacy(file: BinaryFile): Contents {
   const cursor = new ByteCursor(file);
   const storages = new Map<string, Storage>();
@@ -155,7 +163,8 @@ function inMemory(path: string, bytes: Uint8Array<ArrayBuffer>): BinaryFile {
 
 const unreadable = (received: string): Error =>
   new Error(
-    `Expected what torch.save writes, received ${received}. Fetch it again, or save it as safetensors.`,
+    `Expected what torch.save writes, received ${received}. ` +
+      "Fetch it again, or save it as safetensors.",
   );
 
 const isCount = (value: unknown): value is number =>
@@ -172,7 +181,8 @@ function parseStorage(id: unknown): Storage {
     return { ...(type as { dtype: DType; itemSize: number }), key, length };
   }
   throw new Error(
-    `Expected a tensor's storage, received ${kind === "module" ? "a pickled module" : "another object"}. ` +
+    "Expected a tensor's storage, " +
+      `received ${kind === "module" ? "a pickled module" : "another object"}. ` +
       "Save the state_dict() alone: torch.save(model.state_dict(), path).",
   );
 }

@@ -1,5 +1,5 @@
-// Zip archives as torch.save and numpy.savez write them: stored or deflated entries, ZIP64, checksums.
-// Not a general unzip: no encryption, no split archives.
+// Zip archives as torch.save and numpy.savez write them: stored or deflated entries, ZIP64,
+// checksums. Not a general unzip: no encryption, no split archives.
 import { crc32, inflateRawSync } from "node:zlib";
 import type { BinaryFile } from "../nn/binary-file.js";
 
@@ -21,7 +21,10 @@ export function isZip(file: BinaryFile): boolean {
   return file.size >= 22 && viewOf(file.read(0, 4)).getUint32(0, true) === signatures.local;
 }
 
-/** The archive's entries by name, from its central directory. Throws where there is none (a truncated file). */
+/**
+ * The archive's entries by name, from its central directory. Throws where there is none (a
+ * truncated file).
+ */
 export function readZipDirectory(file: BinaryFile): Map<string, ZipEntry> {
   const { offset, length, count } = findDirectory(file);
   const view = viewOf(file.read(offset, length));
@@ -72,7 +75,7 @@ const corrupt = (file: BinaryFile): Error =>
   );
 
 function findDirectory(file: BinaryFile): { offset: number; length: number; count: number } {
-  const tailLength = Math.min(file.size, 22 + 0xffff + 20); // the record, its comment, the 64-bit locator
+  const tailLength = Math.min(file.size, 22 + 0xffff + 20); // record, comment, 64-bit locator
   const tailStart = file.size - tailLength;
   const view = viewOf(file.read(tailStart, tailLength));
   for (let at = tailLength - 22; at >= 0; at--) {

@@ -1,4 +1,5 @@
-// Checks the losses against their definitions, worked out in JavaScript (1e-6), and the sum against its own rules.
+// Checks the losses against their definitions, worked out in JavaScript (1e-6), and the sum against
+// its own rules.
 import { describe, expect, test } from "vitest";
 import { autocast, liveTensors, Tensor } from "../torch/index.js";
 import { l1, mse, smoothL1 } from "./pixel.js";

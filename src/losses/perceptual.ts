@@ -2,7 +2,10 @@
 import type { Lpips } from "../perceptual/lpips.js";
 import { scope, type Tensor } from "../torch/index.js";
 
-/** recon and pixels [B, 3, H, W] or [B, 3, T, H, W] in [-1, 1] -> one number, float32; gradient to `recon` only. */
+/**
+ * recon and pixels [B, 3, H, W] or [B, 3, T, H, W] in [-1, 1] -> one number, float32; gradient to
+ * `recon` only.
+ */
 export function perceptual(lpips: Lpips, recon: Tensor, pixels: Tensor): Tensor {
   return scope(() => lpips.forward(recon, pixels).mean());
 }

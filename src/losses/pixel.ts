@@ -18,7 +18,9 @@ export function l1(recon: Tensor, pixels: Tensor): Tensor {
   return scope(() => call("l1_loss", float32(recon), float32(pixels), meanReduction));
 }
 
-/** Squared below `beta` (0.05, as the authors' code), linear above: d^2 / (2 beta), |d| - beta / 2. */
+/**
+ * Squared below `beta` (0.05, as the authors' code), linear above: d^2 / (2 beta), |d| - beta / 2.
+ */
 export function smoothL1(recon: Tensor, pixels: Tensor, { beta = 0.05 } = {}): Tensor {
   requireSameShape(recon, pixels);
   return scope(() => call("smooth_l1_loss", float32(recon), float32(pixels), meanReduction, beta));
@@ -28,7 +30,7 @@ export function smoothL1(recon: Tensor, pixels: Tensor, { beta = 0.05 } = {}): T
 function requireSameShape(recon: Tensor, pixels: Tensor): void {
   if (recon.shape.join() === pixels.shape.join()) return;
   throw new Error(
-    `Expected a reconstruction of shape [${pixels.shape}] for the pixel loss, received [${recon.shape}]. ` +
-      "Crop or pad one of them.",
+    `Expected a reconstruction of shape [${pixels.shape}] for the pixel loss, ` +
+      `received [${recon.shape}]. Crop or pad one of them.`,
   );
 }

@@ -1,5 +1,5 @@
-// Where loss terms meet: the one sum of the training loop, so that no term can be lost or counted twice.
-// Paper, section 2: MSE + 1e-3 KL + 1.0 LPIPS (+ 0.05 GAN).
+// Where loss terms meet: the one sum of the training loop, so that no term can be lost or counted
+// twice. Paper, section 2: MSE + 1e-3 KL + 1.0 LPIPS (+ 0.05 GAN).
 import { scope, type Tensor } from "../torch/index.js";
 
 export interface WeightedLoss {
@@ -10,8 +10,8 @@ export interface WeightedLoss {
 }
 
 /**
- * Sum of weight x term, in float32. A term of weight 0 is logged and not added. Throws where a term has no weight, or a
- * weight that is not 0 has no term.
+ * Sum of weight x term, in float32. A term of weight 0 is logged and not added. Throws where a term
+ * has no weight, or a weight that is not 0 has no term.
  */
 export function weightedSum(
   terms: Readonly<Record<string, Tensor>>,

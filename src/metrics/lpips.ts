@@ -1,4 +1,5 @@
-// LPIPS as a metric: the network's distance of each picture pair. Lower is better; 0 for identical pictures.
+// LPIPS as a metric: the network's distance of each picture pair. Lower is better; 0 for identical
+// pictures.
 import type { Lpips } from "../perceptual/lpips.js";
 import type { Tensor } from "../torch/index.js";
 import { type PictureMetric, pictureMetric } from "./metric.js";

@@ -1,10 +1,13 @@
-// What a metric is, and the kind that is a mean over pictures: PSNR, SSIM, LPIPS. Of clips, every frame is a picture.
-// Legend: B batch, T frames, H W pixels, N = B * T pictures.
+// What a metric is, and the kind that is a mean over pictures: PSNR, SSIM, LPIPS. Of clips, every
+// frame is a picture. Legend: B batch, T frames, H W pixels, N = B * T pictures.
 import { foldFrames } from "../perceptual/frames.js";
 import { noGrad, scope, type Tensor } from "../torch/index.js";
 
 export interface Metric {
-  /** Pixels 0..255 (uint8, or any float dtype holding them), [B, 3, H, W] or [B, 3, T, H, W], both of one shape. */
+  /**
+   * Pixels 0..255 (uint8, or any float dtype holding them), [B, 3, H, W] or [B, 3, T, H, W], both
+   * of one shape.
+   */
   update(real: Tensor, fake: Tensor): void;
   /** Named results over everything seen. Throws where nothing was. */
   compute(): Record<string, number>;
@@ -41,7 +44,9 @@ const toPictures = (pixels: Tensor): Tensor => foldFrames(pixels.to({ dtype: "fl
 
 export interface Summary {
   readonly mean: number;
-  /** the mean's 95 % confidence interval is mean +- this (normal approximation; NaN for one value) */
+  /**
+   * the mean's 95 % confidence interval is mean +- this (normal approximation; NaN for one value)
+   */
   readonly halfWidth: number;
   readonly count: number;
 }

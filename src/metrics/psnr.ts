@@ -1,4 +1,5 @@
-// Peak signal-to-noise ratio over a whole picture, in dB; range 255. Identical pictures score 100, not infinity.
+// Peak signal-to-noise ratio over a whole picture, in dB; range 255. Identical pictures score 100,
+// not infinity.
 import type { Tensor } from "../torch/index.js";
 import { type PictureMetric, pictureMetric } from "./metric.js";
 

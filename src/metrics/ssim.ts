@@ -1,34 +1,55 @@
-// Structural similarity (Wang 2004): 11 x 11 Gaussian of sigma 1.5, windows that lie inside the picture, K 0.01 and
-// 0.03, range 255, each colour by itself, then the mean. In float64: variances are small differences of large numbers.
+// Structural similarity (Wang 2004): 11 x 11 Gaussian of sigma 1.5, K 0.01 and 0.03, range 255,
+// each colour by itself, then the mean. In float64: a variance is a small difference of large
+// numbers.
 import { call, cat, scope, stack, type Tensor } from "../torch/index.js";
 import { type PictureMetric, pictureMetric } from "./metric.js";
 
 const windowSize = 11;
+const radius = (windowSize - 1) / 2;
 const sigma = 1.5;
 const c1 = (0.01 * 255) ** 2;
 const c2 = (0.03 * 255) ** 2;
 
-export const ssim = (): PictureMetric => pictureMetric("SSIM", ssimOf);
-
-/** [N, 3, H, W] in 0..255 -> [N]; one picture at a time, so that memory does not grow with N. */
-function ssimOf(real: Tensor, fake: Tensor): Tensor {
-  const [count = 0, , height = 0, width = 0] = real.shape;
-  if (Math.min(height, width) < windowSize) {
-    throw new Error(
-      `Expected pictures of at least ${windowSize} x ${windowSize} for SSIM, received ${height} x ${width}. ` +
-        "Score larger pictures, or leave ssim out of evaluate.metrics.",
-    );
-  }
-  const scores = Array.from({ length: count }, (_, i) =>
-    scope(() => ssimOfPicture(real.select(0, i), fake.select(0, i))),
-  );
-  return stack(scores, 0);
+export interface SsimOptions {
+  /**
+   * `valid`: only windows within the picture, as the paper of SSIM and scikit-image (protocol
+   * `standard`). `reflect`: one window a pixel, the border mirrored, as torchmetrics 1.9 averages
+   * them.
+   */
+  readonly border?: "valid" | "reflect";
 }
 
-/** x, y [3, H, W] -> one number */
-function ssimOfPicture(real: Tensor, fake: Tensor): Tensor {
-  const x = real.to({ dtype: "float64" });
-  const y = fake.to({ dtype: "float64" });
+export function ssim({ border = "valid" }: SsimOptions = {}): PictureMetric {
+  return pictureMetric("SSIM", (real, fake) => {
+    requireWindow(real);
+    // One picture at a time, so that memory does not grow with their number.
+    const scores = Array.from({ length: real.shape[0]! }, (_, i) =>
+      scope(() => {
+        const [x, y] = [real, fake].map((pictures) => prepare(pictures.select(0, i), border));
+        return ssimOfPicture(x!, y!);
+      }),
+    );
+    return stack(scores, 0);
+  });
+}
+
+function requireWindow(pictures: Tensor): void {
+  const [, , height = 0, width = 0] = pictures.shape;
+  if (Math.min(height, width) >= windowSize) return;
+  throw new Error(
+    `Expected pictures of at least ${windowSize} x ${windowSize} for SSIM, ` +
+      `received ${height} x ${width}. Score larger pictures, or leave ssim out.`,
+  );
+}
+
+/** [3, H, W] -> float64, with a mirrored border where the windows may leave the picture. */
+function prepare(picture: Tensor, border: "valid" | "reflect"): Tensor {
+  const exact = picture.to({ dtype: "float64" });
+  return border === "valid" ? exact : call("reflection_pad2d", exact, Array(4).fill(radius));
+}
+
+/** x, y [3, H, W] -> one number, the mean over colours and windows */
+function ssimOfPicture(x: Tensor, y: Tensor): Tensor {
   const moments = cat([x, y, x.square(), y.square(), x.mul(y)], 0); // [15, H, W]
   const [meanX, meanY, meanXX, meanYY, meanXY] = blur(moments).chunk(5, 0) as Five<Tensor>;
   const product = meanX.mul(meanY);
@@ -47,7 +68,9 @@ function blur(maps: Tensor): Tensor {
   return [1, 2].reduce((blurred, dim) => blurAlong(blurred, dim), maps);
 }
 
-/** A sum of shifted copies: a float64 convolution would unfold the picture eleven times in memory. */
+/**
+ * A sum of shifted copies: a float64 convolution would unfold the picture eleven times in memory.
+ */
 function blurAlong(maps: Tensor, dim: number): Tensor {
   const length = maps.shape[dim]! - windowSize + 1;
   return scope(() => {
@@ -60,11 +83,11 @@ function blurAlong(maps: Tensor, dim: number): Tensor {
 }
 
 /** weights that sum to 1 */
-const gaussian: readonly number[] = (() => {
-  const centre = (windowSize - 1) / 2;
-  const bell = Array.from({ length: windowSize }, (_, k) =>
-    Math.exp(-((k - centre) ** 2) / (2 * sigma ** 2)),
-  );
-  const total = bell.reduce((sum, value) => sum + value, 0);
-  return bell.map((value) => value / total);
-})();
+const gaussian = normalised(
+  Array.from({ length: windowSize }, (_, k) => Math.exp(-((k - radius) ** 2) / (2 * sigma ** 2))),
+);
+
+function normalised(values: readonly number[]): number[] {
+  const total = values.reduce((sum, value) => sum + value, 0);
+  return values.map((value) => value / total);
+}

@@ -51,6 +51,8 @@ export class AdamW {
           return gradient ? [{ ...slot, gradient }] : [];
         });
         if (!withGradient.length) continue;
+        const steps = withGradient.map((slot) => slot.step);
+        call<undefined>("_foreach_add_.Scalar", steps, 1);
         call<undefined>(
           "_fused_adamw_",
           withGradient.map((slot) => slot.parameter),
@@ -58,7 +60,7 @@ export class AdamW {
           withGradient.map((slot) => slot.expAvg),
           withGradient.map((slot) => slot.expAvgSq),
           [],
-          withGradient.map((slot) => slot.step),
+          steps,
           lr,
           ...this.#betas,
           weightDecay,

@@ -1,5 +1,5 @@
-// A file read by ranges: open once, read any span, never hold the whole. What safetensors, zip archives
-// and old .pth files have in common. Synchronous, because loading weights is.
+// A file read by ranges: open once, read any span, never hold the whole. What safetensors, zip
+// archives and old .pth files have in common. Synchronous, because loading weights is.
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 
 const readLimit = 2 ** 30; // one read(2) moves at most 2 GiB; stay below

@@ -1,5 +1,5 @@
-// Checks the safetensors reader and writer against the format's definition and against files the reference
-// implementation wrote (../shared). Values are compared exactly.
+// Checks the safetensors reader and writer against the format's definition and against files the
+// reference implementation wrote (../shared). Values are compared exactly.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -61,7 +61,7 @@ describe("a round trip", () => {
     expect(Object.keys(back)).toContain("__proto__");
   });
 
-  test("writes the same bytes whatever the order, aligned, and leaves nothing beside the file", () => {
+  test("writes the same aligned bytes whatever the order, and nothing beside the file", () => {
     const a = Tensor.from([1, 2, 3], [3], { dtype: "int8" });
     const b = Tensor.from([1.5], [1], { dtype: "float64" });
     writeSafetensors(path, { a, b });

@@ -134,8 +134,9 @@ function requireContiguous(
 }
 
 /**
- * Writes tensors (any device) so that `path` holds either the old file or the whole new one: beside it, fsync,
- * rename, fsync of the folder. Widest dtypes first, then by name: always aligned, always the same bytes.
+ * Writes tensors (any device) so that `path` holds either the old file or the whole new one: beside
+ * it, fsync, rename, fsync of the folder. Widest dtypes first, then by name: always aligned, always
+ * the same bytes.
  */
 export function writeSafetensors(
   path: string,

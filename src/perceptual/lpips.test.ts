@@ -1,11 +1,12 @@
-// Checks LPIPS against the public implementation's two example distances and the golden pairs (../shared, 1e-4), and
-// the three trunks against torchvision with weights from a formula (scripts/make-perceptual-fixtures.py, 1e-4 relative).
+// Checks LPIPS against the public implementation's two example distances (../shared, 1e-4), and the
+// three trunks against torchvision with weights from a formula (scripts/make-perceptual-fixtures.py,
+// 1e-4 relative; gradients 1e-3).
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { liveTensors, scope, Tensor } from "../torch/index.js";
+import { autocast, type DType, liveTensors, scope, Tensor } from "../torch/index.js";
 import { Lpips, type TrunkName } from "./lpips.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -26,15 +27,18 @@ function formula(shape: number[], k: number, scale: number): Tensor {
   return Tensor.from(values, shape);
 }
 
-const conv = (name: string, out: number, into: number, kernel: number) =>
-  [`features.${name}`, [out, into, kernel, kernel]] as const;
-const fire = (name: number, into: number, squeeze: number, expand: number) => [
+type Layer = readonly [name: string, shape: number[]];
+const conv = (name: string, out: number, into: number, kernel: number): Layer => [
+  `features.${name}`,
+  [out, into, kernel, kernel],
+];
+const fire = (name: number, into: number, squeeze: number, expand: number): Layer[] => [
   conv(`${name}.squeeze`, squeeze, into, 1),
   conv(`${name}.expand1x1`, expand, squeeze, 1),
   conv(`${name}.expand3x3`, expand, squeeze, 3),
 ];
 const vggWidths = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512];
-const layers: Record<TrunkName, (readonly [string, number[]])[]> = {
+const layers: Record<TrunkName, Layer[]> = {
   vgg: [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28].map((layer, i) =>
     conv(`${layer}`, vggWidths[i]!, vggWidths[i - 1] ?? 3, 3),
   ),
@@ -47,10 +51,15 @@ const layers: Record<TrunkName, (readonly [string, number[]])[]> = {
   ],
   squeeze: [
     conv("0", 64, 3, 3),
-    ...[fire(3, 64, 16, 64), fire(4, 128, 16, 64), fire(6, 128, 32, 128), fire(7, 256, 32, 128)],
-    ...[fire(9, 256, 48, 192), fire(10, 384, 48, 192), fire(11, 384, 64, 256)],
-    ...[fire(12, 512, 64, 256)],
-  ].flatMap((item) => (typeof item[0] === "string" ? [item] : item)) as [string, number[]][],
+    ...fire(3, 64, 16, 64),
+    ...fire(4, 128, 16, 64),
+    ...fire(6, 128, 32, 128),
+    ...fire(7, 256, 32, 128),
+    ...fire(9, 256, 48, 192),
+    ...fire(10, 384, 48, 192),
+    ...fire(11, 384, 64, 256),
+    ...fire(12, 512, 64, 256),
+  ],
 };
 const tapWidths = {
   vgg: [64, 128, 256, 512, 512],
@@ -58,7 +67,7 @@ const tapWidths = {
   squeeze: [64, 128, 256, 384, 384, 512, 512],
 };
 
-function formulaNetwork(trunk: TrunkName): Lpips {
+function formulaNetwork(trunk: TrunkName, dtype: DType = "float32"): Lpips {
   return scope(() => {
     const weights = layers[trunk].flatMap(([name, shape], i) => {
       const fanIn = shape.slice(1).reduce((product, size) => product * size, 1);
@@ -70,7 +79,7 @@ function formulaNetwork(trunk: TrunkName): Lpips {
     const heads = tapWidths[trunk].map(
       (width, i) => [`lin${i}.model.1.weight`, formula([1, width, 1, 1], i, 1).abs()] as const,
     );
-    return new Lpips(Object.fromEntries(weights), Object.fromEntries(heads), { trunk });
+    return new Lpips(Object.fromEntries(weights), Object.fromEntries(heads), { trunk, dtype });
   });
 }
 
@@ -132,6 +141,22 @@ describe("the distance", () => {
     const target = formula([1, 3, 32, 32], 2, 1).requiresGrad_();
     network.forward(recon, target).backward();
     expect(target.grad).toBeNull();
+  });
+
+  test("with bfloat16 convolutions, by dtype or by autocast, is float32 and close", () => {
+    const pixels = [formula([1, 3, 32, 32], 1, 1), formula([1, 3, 32, 32], 2, 1)] as const;
+    const exact = network.forward(...pixels).item();
+    const half = formulaNetwork("squeeze", "bfloat16");
+    const coarse = [
+      half.forward(...pixels),
+      autocast({ device: "cpu", dtype: "bfloat16" }, () => network.forward(...pixels)),
+    ];
+    for (const distance of coarse) {
+      expect(distance.dtype).toBe("float32");
+      expect(distance.item()).not.toBe(exact);
+      expect(distance.item() / exact).toBeCloseTo(1, 1);
+    }
+    half.dispose();
   });
 
   test("leaves no tensor behind", () => {

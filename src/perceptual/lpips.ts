@@ -1,5 +1,5 @@
-// LPIPS 0.1 (Zhang 2018, arXiv 1801.03924): distance of two pictures in the features of a frozen network.
-// The paper's perceptual loss (section 2, VGG16) and one of its metrics.
+// LPIPS 0.1 (Zhang 2018, arXiv 1801.03924): distance of two pictures in the features of a frozen
+// network. The paper's perceptual loss (section 2, VGG16) and one of its metrics.
 import { readPth } from "../formats/pth.js";
 import { readSafetensors } from "../nn/safetensors.js";
 import { call, type DType, keep, noGrad, scope, Tensor } from "../torch/index.js";
@@ -46,8 +46,8 @@ export class Lpips {
   readonly #frozen: Frozen;
 
   /**
-   * `weights`: torchvision's state dict of the trunk; `heads`: `lin<i>.model.1.weight` [1, C, 1, 1].
-   * Both are copied to `device`, without gradient.
+   * `weights`: torchvision's state dict of the trunk; `heads`: `lin<i>.model.1.weight` of shape
+   * [1, C, 1, 1]. Both are copied to `device`, without gradient.
    */
   constructor(weights: Weights, heads: Weights, options: LpipsOptions = {}) {
     const { trunk = "vgg", device = "cpu", dtype = "float32" } = options;
@@ -81,8 +81,9 @@ export class Lpips {
   }
 
   /**
-   * Distance of `recon` from `target`, one number a picture: [B, 3, H, W] in [-1, 1] -> [B]; of clips [B, 3, T, H, W], one
-   * a frame: [B * T], clip by clip. Float32. Gradients reach `recon` only.
+   * Distance of `recon` from `target`, one number a picture: [B, 3, H, W] in [-1, 1] -> [B]; of
+   * clips [B, 3, T, H, W], one a frame: [B * T], clip by clip. Float32. Gradients reach `recon`
+   * only.
    */
   forward(recon: Tensor, target: Tensor): Tensor {
     return scope(() => {
@@ -106,8 +107,9 @@ export class Lpips {
     const [, channels, height = 0, width = 0] = pictures.shape;
     if (pictures.ndim !== 4 || channels !== 3 || Math.min(height, width) < minimumSize) {
       throw new Error(
-        `Expected pixels [B, 3, H, W] or [B, 3, T, H, W] of at least ${minimumSize} x ${minimumSize} for LPIPS, ` +
-          `received [${pixels.shape}]. Use larger crops, or losses.lpips: 0.`,
+        "Expected pixels [B, 3, H, W] or [B, 3, T, H, W] of " +
+          `at least ${minimumSize} x ${minimumSize} for LPIPS, received [${pixels.shape}]. ` +
+          "Use larger crops, or losses.lpips: 0.",
       );
     }
     const { trunk, shift, scale } = this.#frozen;
@@ -125,8 +127,9 @@ function tapDistance(recon: Tensor, target: Tensor, head: Tensor): Tensor {
 const tiny = 1e-10;
 
 /**
- * x / (|x| + 1e-10) over the channels, in float32. Where a pixel's features are all 0 the norm has no gradient and the formula
- * gives NaN; such a pixel is divided by infinity instead: its value and its gradient are 0.
+ * x / (|x| + 1e-10) over the channels, in float32. Where a pixel's features are all 0 the norm has
+ * no gradient and the formula gives NaN; such a pixel is divided by infinity instead: its value and
+ * its gradient are 0.
  */
 function unit(feature: Tensor): Tensor {
   const x = feature.to({ dtype: "float32" });
@@ -149,7 +152,7 @@ function requireHead(
   if (head?.shape.join() === shape.join()) return head;
   throw new Error(
     `Expected ${name} of shape [${shape}] for the LPIPS heads, ` +
-      `received ${head ? `[${head.shape}]` : "none"}. Use the heads of the chosen trunk, version 0.1.`,
+      `received ${head ? `[${head.shape}]` : "none"}. Use version 0.1's heads of that trunk.`,
   );
 }
 

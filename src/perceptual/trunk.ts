@@ -1,5 +1,6 @@
-// What a frozen feature network for LPIPS is. The three trunks stand beside this file, one each, under the
-// parameter names of torchvision's classifiers ("features.0.weight"), whose classifier heads are not needed.
+// What a frozen feature network for LPIPS is. The three trunks stand beside this file, one each,
+// under the parameter names of torchvision's classifiers ("features.0.weight"), whose classifier
+// heads are not needed.
 import { conv2d, type Tensor } from "../torch/index.js";
 
 export interface Trunk {
@@ -23,8 +24,8 @@ export function convRelu(
   const bias = weights[`${name}.bias`];
   if (!weight || !bias) {
     throw new Error(
-      `Expected ${name}.weight and ${name}.bias for a perceptual network, received a file without them. ` +
-        "Give it torchvision's state dict.",
+      `Expected ${name}.weight and ${name}.bias for a perceptual network, ` +
+        "received a file without them. Give it torchvision's state dict.",
     );
   }
   return conv2d(x, weight, bias, { stride, padding }).relu();

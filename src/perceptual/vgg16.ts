@@ -1,8 +1,11 @@
-// The convolutions of VGG16 (Simonyan and Zisserman 2014), tapped at relu1_2, 2_2, 3_3, 4_3 and 5_3.
+// The convolutions of VGG16 (Simonyan and Zisserman 2014), tapped after the last ReLU of each stage:
+// relu1_2, relu2_2, relu3_3, relu4_3, relu5_3.
 import { maxPool2d, type Tensor } from "../torch/index.js";
 import { convRelu, type Trunk } from "./trunk.js";
 
-/** indices of the convolutions in torchvision's `features`; a 2 x 2 max pool stands between stages */
+/**
+ * indices of the convolutions in torchvision's `features`; a 2 x 2 max pool stands between stages
+ */
 const stages = [
   [0, 2],
   [5, 7],

@@ -1,4 +1,5 @@
-// Checks where weight files are looked for, under which names, and what is said when one is missing. Empty files suffice.
+// Checks where weight files are looked for, under which names, and what is said when one is
+// missing. Empty files suffice.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
@@ -34,7 +35,8 @@ test.each<[WeightName, string]>([
   ["lpips-alex", "lpips/weights/v0.1/alex.pth"],
   ["lpips-squeeze", "lpips_squeeze.pth"],
 ])("%s is found as %s", (name, file) => {
-  expect(findWeights(name)).toBe(touch(`b/${file}`));
+  const path = touch(`b/${file}`);
+  expect(findWeights(name)).toBe(path);
 });
 
 test("folders are searched in order: named ones, ours, torchvision's", () => {
@@ -44,8 +46,13 @@ test("folders are searched in order: named ones, ours, torchvision's", () => {
   expect(findWeights("vgg16")).toBe(cached);
   const second = touch("b/vgg16.pth");
   expect(findWeights("vgg16")).toBe(second);
-  expect(findWeights("vgg16")).not.toBe(touch("a/vgg16_bn-6c64b313.pth"));
-  expect(findWeights("vgg16")).toBe(touch("a/vgg16.pth"));
+  const first = touch("a/vgg16.pth");
+  expect(findWeights("vgg16")).toBe(first);
+});
+
+test("VGG16 with batch norm, another network, is not taken for VGG16", () => {
+  touch("a/vgg16_bn-6c64b313.pth");
+  expect(() => findWeights("vgg16")).toThrow(/Expected the weights of VGG16/);
 });
 
 test("a missing file is an error with the folders, the command and the alternatives", () => {

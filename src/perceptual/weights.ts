@@ -1,5 +1,6 @@
 // Where the frozen networks' weights lie on this machine, and how to get those that are missing.
-// Nothing is downloaded here. Folders are searched in order: VITOK_WEIGHTS, our cache, torchvision's cache.
+// Nothing is downloaded here. Folders are searched in order: VITOK_WEIGHTS, our cache,
+// torchvision's cache.
 import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -9,7 +10,9 @@ interface WeightFile {
   readonly title: string;
   /** paths within a folder, best first */
   readonly patterns: readonly RegExp[];
-  /** a command after which the file is found; the folders come from the environment, so asked late */
+  /**
+   * a command after which the file is found; the folders come from the environment, so asked late
+   */
   readonly get: () => string;
   /** what works without it */
   readonly instead: string;
@@ -60,14 +63,18 @@ export function weightStatus(): WeightStatus[] {
   });
 }
 
-/** The path of a weight file. Throws, naming the file, the folders searched, the way to get it and the alternatives. */
+/**
+ * The path of a weight file. Throws, naming the file, the folders searched, the way to get it and
+ * the alternatives.
+ */
 export function findWeights(name: WeightName): string {
   const path = locate(name);
   if (path) return path;
   const { title, get, instead } = weightFiles[name];
   throw new Error(
-    `Expected the weights of ${title} for "${name}", received none in ${searchFolders().join(", ")}. ` +
-      `Run: ${get()}\n(or put the file in a folder that VITOK_WEIGHTS names). Without it: ${instead}.`,
+    `Expected the weights of ${title} for "${name}", ` +
+      `received none in ${searchFolders().join(", ")}.\nRun: ${get()}\n` +
+      `(or put the file in a folder that VITOK_WEIGHTS names). Without it: ${instead}.`,
   );
 }
 

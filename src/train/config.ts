@@ -138,8 +138,9 @@ export function parseTrainConfig(recipe: z.input<typeof trainSchema>): TrainConf
 }
 
 function complete(written: Written): TrainConfig {
-  const { steps, batchSize, accumulate } = written.train;
-  const [from, to] = written.data.cropScale;
+  const { data, train, evaluate } = written;
+  const { steps, batchSize, accumulate } = train;
+  const [from, to] = data.cropScale;
   if (batchSize % accumulate !== 0) {
     throw new ConfigError(
       `Expected a divisor of train.batchSize (${batchSize}) for train.accumulate, received ${accumulate}.`,
@@ -153,14 +154,18 @@ function complete(written: Written): TrainConfig {
     ...written,
     model: completeConfig(written.model),
     train: {
-      peakLr: (1e-4 * batchSize) / 256,
-      warmupSteps: Math.round(0.05 * steps),
-      evalEvery: tenth,
-      saveEvery: tenth,
-      gridEvery: tenth,
-      ...written.train,
+      ...train,
+      peakLr: train.peakLr ?? (1e-4 * batchSize) / 256,
+      warmupSteps: train.warmupSteps ?? Math.round(0.05 * steps),
+      evalEvery: train.evalEvery ?? tenth,
+      saveEvery: train.saveEvery ?? tenth,
+      gridEvery: train.gridEvery ?? tenth,
     },
-    evaluate: { data: written.data.path, batchSize: Math.min(batchSize, 64), ...written.evaluate },
+    evaluate: {
+      ...evaluate,
+      data: evaluate.data ?? data.path,
+      batchSize: evaluate.batchSize ?? Math.min(batchSize, 64),
+    },
   });
 }
 

@@ -120,45 +120,41 @@ export interface RunRecord {
  */
 export function readRun(folder: string): RunRecord | null {
   const path = join(folder, fileName);
-  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return null;
-  const stepped = {
-    step: new Map<number, StepLine>(),
-    eval: new Map<number, EvalLine>(),
-    checkpoint: new Map<number, CheckpointLine>(),
-  };
-  let run: RunLine | undefined;
-  let end: EndLine | undefined;
-  for (const line of readFileSync(path, "utf8").split("\n").map(parseLine)) {
-    switch (line?.type) {
-      case "run":
-        run = run ? { ...line, startedAt: run.startedAt } : line;
-        end = undefined;
-        for (const lines of Object.values(stepped)) dropAfter(lines, line.resumedAtStep ?? -1);
-        break;
-      case "step":
-        stepped.step.set(line.step, line);
-        break;
-      case "eval":
-        stepped.eval.set(line.step, line);
-        break;
-      case "checkpoint":
-        stepped.checkpoint.set(line.step, line);
-        break;
-      case "end":
-        end = line;
-    }
-  }
+  const file = statSync(path, { throwIfNoEntry: false });
+  if (!file?.isFile()) return null;
+  const { run, end, steps, evals, checkpoints } = replay(readFileSync(path, "utf8"));
   if (!run) return null;
   return {
     folder,
     run,
-    steps: inOrder(stepped.step),
-    evals: inOrder(stepped.eval),
-    checkpoints: inOrder(stepped.checkpoint),
+    steps: inOrder(steps),
+    evals: inOrder(evals),
+    checkpoints: inOrder(checkpoints),
     ...(end ? { end } : {}),
     state: end?.state ?? "unfinished",
-    updatedMs: statSync(path).mtimeMs,
+    updatedMs: file.mtimeMs,
   };
+}
+
+function replay(text: string) {
+  const steps = new Map<number, StepLine>();
+  const evals = new Map<number, EvalLine>();
+  const checkpoints = new Map<number, CheckpointLine>();
+  let run: RunLine | undefined;
+  let end: EndLine | undefined;
+  for (const line of text.split("\n").map(parseLine)) {
+    if (line?.type === "step") steps.set(line.step, line);
+    else if (line?.type === "eval") evals.set(line.step, line);
+    else if (line?.type === "checkpoint") checkpoints.set(line.step, line);
+    else if (line?.type === "end") end = line;
+    else if (line?.type === "run") {
+      const resumed = line.resumedAtStep !== undefined;
+      run = run && resumed ? { ...line, startedAt: run.startedAt } : line;
+      end = undefined;
+      for (const lines of [steps, evals, checkpoints]) dropAfter(lines, line.resumedAtStep ?? -1);
+    }
+  }
+  return { run, end, steps, evals, checkpoints };
 }
 
 function parseLine(text: string): LogLine | undefined {

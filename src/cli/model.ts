@@ -1,0 +1,62 @@
+// What the user calls a model: a model folder, or a run's folder with the model it exported. And where it is to run.
+
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ConfigError } from "../config-error.js";
+import { fileHash, type WeightsId } from "../evaluate/protocol.js";
+import { usualSize } from "../tokenizer/cost.js";
+import { Tokenizer } from "../tokenizer/tokenizer.js";
+import { pickDevice } from "../train/trainer.js";
+
+export interface PlacementOptions {
+  /** auto, cpu, cuda or cuda:N */
+  readonly device?: string;
+  readonly precision?: "float32" | "bfloat16";
+}
+
+export interface LoadedModel {
+  readonly tokenizer: Tokenizer;
+  readonly folder: string;
+  /** Height and width that it was trained at, where its config tells; else the usual ones. */
+  readonly size: number;
+  readonly id: WeightsId;
+}
+
+/** What training leaves in config.json beside the architecture. */
+interface Extra {
+  readonly weights?: unknown;
+  readonly provenance?: { readonly size?: unknown };
+}
+
+/** Loads the model that `target` names. Dispose of its tokenizer. */
+export async function loadModel(target: string, options: PlacementOptions): Promise<LoadedModel> {
+  const folder = findModel(target);
+  const { device = "auto", precision = "float32" } = options;
+  const tokenizer = await Tokenizer.load(folder, { device: pickDevice(device), dtype: precision });
+  const extra = JSON.parse(readFileSync(join(folder, "config.json"), "utf8")) as Extra;
+  const trained = extra.provenance?.size;
+  return {
+    tokenizer,
+    folder,
+    size: typeof trained === "number" ? trained : usualSize(tokenizer.config).height,
+    id: {
+      weights: extra.weights === "ema" ? "ema" : "raw",
+      weightsHash: await fileHash(join(folder, "model.safetensors")),
+    },
+  };
+}
+
+/** The model folder: `target` itself, or `target`/model of a run. */
+function findModel(target: string): string {
+  const candidates = [target, join(target, "model")];
+  const found = candidates.find((folder) => existsSync(join(folder, "config.json")));
+  if (found) return found;
+  const looked = candidates.map((folder) => join(folder, "config.json")).join(" or ");
+  const isRun = existsSync(join(target, "run.jsonl"));
+  throw new ConfigError(
+    `Expected a model's or a run's folder for MODEL, received ${target}: there is no ${looked}. ` +
+      (isRun
+        ? `The run has exported none yet: let it finish, or name a folder in ${join(target, "checkpoints")}.`
+        : "Train one: npx vitok train configs/smoke.yaml"),
+  );
+}

@@ -1,0 +1,103 @@
+// Checkpoints: folders under checkpoints/, each a model folder with the optimizer and the state beside it. A folder is made
+// under another name and renamed when all of it is on disk, so what carries a checkpoint's name is whole.
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "../atomic-file.js";
+import { ConfigError } from "../config-error.js";
+import { loadStateDict } from "../nn/parameters.js";
+import { readSafetensors, writeSafetensors } from "../nn/safetensors.js";
+import { scope } from "../torch/index.js";
+import type { TrainConfig } from "./config.js";
+import type { Stage1 } from "./stage1.js";
+
+/** Where a run is: with the weights and the optimizer, all it needs to go on exactly. */
+export interface TrainState {
+  /** Updates made. */
+  readonly step: number;
+  /** Global index of the next training sample. */
+  readonly sample: number;
+  readonly config: TrainConfig;
+}
+
+const nameOf = (step: number) => `step-${String(step).padStart(7, "0")}`;
+const pattern = /^step-\d+$/;
+
+/** Writes a checkpoint and removes all but the newest `train.keepCheckpoints`; returns its folder. */
+export function saveCheckpoint(runFolder: string, recipe: Stage1, state: TrainState): string {
+  const root = join(runFolder, "checkpoints");
+  const folder = join(root, nameOf(state.step));
+  const draft = join(root, `.${nameOf(state.step)}.${process.pid}.tmp`);
+  try {
+    recipe.tokenizer.save(draft);
+    writeSafetensors(join(draft, "optimizer.safetensors"), recipe.optimizer.stateDict());
+    writeFileAtomic(join(draft, "state.json"), `${JSON.stringify(state, null, 2)}\n`);
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(draft, folder);
+  } finally {
+    rmSync(draft, { recursive: true, force: true });
+  }
+  syncFolder(root);
+  for (const old of listCheckpoints(runFolder).slice(0, -state.config.train.keepCheckpoints))
+    rmSync(old, { recursive: true, force: true });
+  return folder;
+}
+
+/** The run's checkpoints, oldest first. */
+export function listCheckpoints(runFolder: string): string[] {
+  const root = join(runFolder, "checkpoints");
+  if (!existsSync(root)) return [];
+  const names = readdirSync(root).filter((name) => pattern.test(name));
+  return names.sort().map((name) => join(root, name));
+}
+
+/** Puts a checkpoint's weights and moments into a recipe and returns where it was. */
+export function loadCheckpoint(folder: string, recipe: Stage1, config: TrainConfig): TrainState {
+  const state = JSON.parse(readFileSync(join(folder, "state.json"), "utf8")) as TrainState;
+  requireSameRecipe(state.config, config, folder);
+  scope(() => {
+    loadStateDict(recipe.tokenizer, readSafetensors(join(folder, "model.safetensors")));
+    recipe.optimizer.loadStateDict(readSafetensors(join(folder, "optimizer.safetensors")));
+  });
+  return state;
+}
+
+/** May differ between a run and its continuation: none of them changes what a step computes. */
+const free =
+  /^(device|out|evaluate\.|data\.(concurrency|prefetch|cacheMiB)|train\.(logEvery|evalEvery|saveEvery|gridEvery|keepCheckpoints|threads))/;
+
+function requireSameRecipe(saved: TrainConfig, wanted: TrainConfig, folder: string): void {
+  const [before, now] = [flatten(saved), flatten(wanted)];
+  const differing = Object.keys({ ...before, ...now }).filter(
+    (key) => !free.test(key) && before[key] !== now[key],
+  );
+  if (differing.length)
+    throw new ConfigError(
+      `Expected the recipe that ${folder} was trained by, received another: ` +
+        `${differing.map((key) => `${key} was ${before[key]}, is ${now[key]}`).join("; ")}. Resume with the old values, or start anew with --out.`,
+    );
+}
+
+function flatten(value: object, prefix = ""): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, item]) =>
+      typeof item === "object" && item !== null && !Array.isArray(item)
+        ? Object.entries(flatten(item, `${prefix}${key}.`))
+        : [[prefix + key, JSON.stringify(item)]],
+    ),
+  );
+}
+
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, "r");
+  fsyncSync(fd);
+  closeSync(fd);
+}

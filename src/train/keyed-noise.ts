@@ -1,0 +1,43 @@
+// The random choices of a training step, keyed by (seed, global sample index) and never by the process: so a resumed run
+// is exact, and any number of processes draws the same.
+import { randomStream } from "../data/random.js";
+import { Generator, randn, scope, stack, type Tensor } from "../torch/index.js";
+
+/** Keeps the kinds of choice apart; data/loader.ts has the data's own. */
+const purpose = { noise: 11, keep: 12 };
+
+/** Standard normal noise [B, ...shape] for a posterior, drawn on the CPU so that every device sees the same. */
+export function posteriorNoise(
+  seed: number,
+  indices: readonly number[],
+  shape: readonly number[],
+  device: string,
+): Tensor {
+  return scope(() => {
+    const generator = new Generator(0);
+    const rows = indices.map((index) => {
+      const key = Math.floor(randomStream(seed, purpose.noise, index).next() * 2 ** 53);
+      return randn(shape, { generator: generator.seed(key) });
+    });
+    return stack(rows).to({ device });
+  });
+}
+
+/**
+ * Masked ViTok's kept length of each sample: uniform over the powers of two from `minKeep` to the code's length,
+ * and that length itself (spec section 1).
+ */
+export function keptLengths(
+  seed: number,
+  indices: readonly number[],
+  limits: { minKeep: number; length: number },
+): number[] {
+  const { minKeep, length } = limits;
+  const choices = new Set([length]);
+  for (let kept = 2 ** Math.ceil(Math.log2(Math.min(minKeep, length))); kept < length; kept *= 2)
+    choices.add(kept);
+  const sorted = [...choices].sort((a, b) => a - b);
+  return indices.map(
+    (index) => sorted[randomStream(seed, purpose.keep, index).int(sorted.length)]!,
+  );
+}

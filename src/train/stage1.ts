@@ -1,0 +1,137 @@
+// Stage 1: everything learns, on MSE + 1e-3 KL + LPIPS (spec sections 2 and 3). One step is here; the loop is trainer.ts.
+import { type Batch, pixelsOf } from "../data/batch.js";
+import { perceptual } from "../losses/perceptual.js";
+import { l1, mse, smoothL1 } from "../losses/pixel.js";
+import { weightedSum } from "../losses/weighted-sum.js";
+import { AdamW } from "../nn/adamw.js";
+import { Checkpointing } from "../nn/checkpointing.js";
+import { clipGradNorm } from "../nn/clip.js";
+import { parameters } from "../nn/parameters.js";
+import { cosineSchedule } from "../nn/schedule.js";
+import { Lpips } from "../perceptual/lpips.js";
+import { Tokenizer } from "../tokenizer/tokenizer.js";
+import { autocast, type DType, scope, type Tensor } from "../torch/index.js";
+import type { TrainConfig } from "./config.js";
+import { keptLengths, posteriorNoise } from "./keyed-noise.js";
+
+/** What a step tells: `terms` are unweighted. */
+export interface StepResult {
+  readonly loss: number;
+  readonly terms: Readonly<Record<string, number>>;
+  readonly gradNorm: number;
+  readonly lr: number;
+}
+
+/** A loss or gradient that is no number: the weights are still those of the step before. */
+export class NonFiniteError extends Error {
+  override readonly name = "NonFiniteError";
+}
+
+export class Stage1 {
+  readonly tokenizer: Tokenizer;
+  readonly optimizer: AdamW;
+  readonly #lpips: Lpips | undefined;
+  readonly #dtype: DType;
+
+  constructor(
+    private readonly config: TrainConfig,
+    readonly device: string,
+  ) {
+    const { losses, train } = config;
+    this.#dtype = train.precision;
+    // First, because it may be missing: nothing else was made by then.
+    if (losses.lpips > 0)
+      this.#lpips = Lpips.load({ trunk: losses.lpipsTrunk, device, dtype: this.#dtype });
+    this.tokenizer = Tokenizer.create(config.model, { seed: config.seed, device });
+    this.optimizer = new AdamW(parameters(this.tokenizer), train);
+  }
+
+  /** Forward, backward, clip, update. `step` counts from 0. @throws {NonFiniteError} before the update. */
+  step(batch: Batch, step: number): StepResult {
+    return scope(() => {
+      this.optimizer.zeroGrad();
+      const terms = split(batch, this.config.train.accumulate).map((part) => this.#backward(part));
+      const learning = [...parameters(this.tokenizer)].map(([, tensor]) => tensor);
+      const gradNorm = clipGradNorm(learning, this.config.train.maxGradNorm).item();
+      const { loss = Number.NaN, ...means } = average(terms);
+      if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
+        throw new NonFiniteError(
+          `Expected a finite loss and gradient, received loss ${loss} and gradient norm ${gradNorm} (${JSON.stringify(means)}).`,
+        );
+      const lr = cosineSchedule(this.config.train, step);
+      this.optimizer.step(lr);
+      return { loss, terms: means, gradNorm, lr };
+    });
+  }
+
+  /** Adds a micro-batch's share to the gradients; its terms, unweighted, and their weighted sum `loss`. */
+  #backward(batch: Batch): Record<string, number> {
+    return scope(() => {
+      const pixels = pixelsOf(batch, { device: this.device });
+      const autocasting = <T>(fn: () => T) =>
+        autocast({ device: this.device, dtype: this.#dtype }, fn);
+      const checkpointing = this.config.train.checkpointing
+        ? new Checkpointing(autocasting)
+        : undefined;
+      const { loss, logged } = autocasting(() => this.#loss(pixels, batch.indices, checkpointing));
+      const share = loss.div(this.config.train.accumulate);
+      if (checkpointing) checkpointing.backward(share);
+      else share.backward();
+      return Object.fromEntries(Object.entries(logged).map(([name, term]) => [name, term.item()]));
+    });
+  }
+
+  #loss(pixels: Tensor, indices: readonly number[], checkpointing: Checkpointing | undefined) {
+    const { losses, seed, train } = this.config;
+    const posterior = this.tokenizer.encode(pixels, { checkpointing });
+    const shape = posterior.mean.shape.slice(1);
+    const latent = posterior.sample(posteriorNoise(seed, indices, shape, this.device));
+    const keep = this.config.model.maskable
+      ? keptLengths(seed, indices, { minKeep: train.minKeep, length: shape[0]! })
+      : undefined;
+    const recon = this.tokenizer.decode(latent, posterior.grid, { keep, checkpointing });
+
+    const { lpipsTrunk: _, ...weights } = losses;
+    const terms: Record<string, Tensor> = { mse: mse(recon, pixels), kl: posterior.kl() };
+    if (weights.l1) terms.l1 = l1(recon, pixels);
+    if (weights.smoothL1) terms.smoothL1 = smoothL1(recon, pixels);
+    if (this.#lpips) terms.lpips = perceptual(this.#lpips, recon, pixels);
+    return weightedSum(terms, weights);
+  }
+
+  dispose(): void {
+    this.optimizer.zeroGrad();
+    this.optimizer.dispose();
+    this.tokenizer.dispose();
+    this.#lpips?.dispose();
+  }
+}
+
+/** A batch in `parts` of equal size, the last one larger where it does not divide. */
+function split(batch: Batch, parts: number): Batch[] {
+  if (parts === 1) return [batch];
+  const { bytes, shape, indices, files, labels } = batch;
+  const size = Math.floor(shape[0] / parts);
+  const stride = bytes.length / shape[0];
+  return Array.from({ length: parts }, (_, part) => {
+    const [from, to] = [part * size, part === parts - 1 ? shape[0] : (part + 1) * size];
+    return {
+      ...batch,
+      bytes: bytes.subarray(from * stride, to * stride),
+      shape: [to - from, ...shape.slice(1)] as unknown as Batch["shape"],
+      indices: indices.slice(from, to),
+      files: files.slice(from, to),
+      labels: labels.slice(from, to),
+    };
+  });
+}
+
+function average(records: readonly Record<string, number>[]): Record<string, number> {
+  const names = Object.keys(records[0] ?? {});
+  return Object.fromEntries(
+    names.map((name) => [
+      name,
+      records.reduce((sum, record) => sum + record[name]!, 0) / records.length,
+    ]),
+  );
+}
