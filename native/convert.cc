@@ -61,9 +61,10 @@ static uint32_t length(napi_env env, napi_value value, const char* expected) {
   return size;
 }
 
+/// Fails where a getter throws, and where the worker is being terminated.
 static napi_value element(napi_env env, napi_value array, uint32_t index) {
   napi_value value;
-  napi_get_element(env, array, index, &value);
+  if (napi_get_element(env, array, index, &value) != napi_ok) throw std::runtime_error("Expected an array that can be read.");
   return value;
 }
 
@@ -182,9 +183,10 @@ c10::IValue toIValue(const Call& call, napi_value value, const c10::TypePtr& typ
       return c10::Device(toString(env, value));
     case Kind::GeneratorType: {
       int64_t handle = toInt(env, value);
-      if (handle <= 0 || handle >= static_cast<int64_t>(call.engine->generators.size()))
+      auto& all = call.engine->generators;
+      if (handle <= 0 || handle >= static_cast<int64_t>(all.size()) || !all[handle].defined())
         throw std::invalid_argument("Expected a live generator.");
-      return call.engine->generators[handle];
+      return all[handle];
     }
     case Kind::ListType:
       return toList(call, value, type->castRaw<c10::ListType>()->getElementType());

@@ -18,8 +18,10 @@ static at::Generator& toGenerator(const Call& call, napi_value value) {
 static uint64_t toSeed(napi_env env, napi_value value) {
   uint64_t seed;
   bool lossless;
-  if (napi_get_value_bigint_uint64(env, value, &seed, &lossless) == napi_ok) return seed;
-  return static_cast<uint64_t>(toInt(env, value));
+  if (napi_get_value_bigint_uint64(env, value, &seed, &lossless) == napi_ok && lossless) return seed;
+  int64_t whole = toInt(env, value);
+  if (whole < 0) throw std::invalid_argument("Expected a seed of at least 0, received " + std::to_string(whole) + ".");
+  return static_cast<uint64_t>(whole);
 }
 
 /// createGenerator(device, seed) -> handle

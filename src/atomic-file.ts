@@ -22,9 +22,12 @@ export function replaceFile(path: string, write: (fd: number) => void): void {
 /** Writes a whole file atomically. */
 export function writeFileAtomic(path: string, data: string | Uint8Array): void {
   const bytes = typeof data === "string" ? Buffer.from(data) : data;
-  replaceFile(path, (fd) => {
-    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
-  });
+  replaceFile(path, (fd) => writeFully(fd, bytes));
+}
+
+/** One write call may take less than it was given: goes on until all of it is written. */
+export function writeFully(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
 }
 
 function withDescriptor(path: string, flags: string, use: (fd: number) => void): void {

@@ -6,7 +6,7 @@ import { ConfigError } from "../config-error.js";
 import { fileHash, type WeightsId } from "../evaluate/protocol.js";
 import { usualSize } from "../tokenizer/cost.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
-import { pickDevice } from "../train/trainer.js";
+import { pickDevice } from "../torch/index.js";
 
 export interface PlacementOptions {
   /** auto, cpu, cuda or cuda:N */

@@ -21,7 +21,7 @@ export function decodeLatent(
   return scope(() =>
     noGrad(() => {
       const z = mean.to({ device }).unsqueeze(0);
-      return clipsOf(tokenizer.decode(z, grid, { ...options, size }))[0]!;
+      return clipsOf(tokenizer.decode(z, grid, { keep: options.keep, size }))[0]!;
     }),
   );
 }
@@ -39,7 +39,9 @@ function requireFits({ config }: Tokenizer, { mean, grid, size, source }: Latent
   if (width !== channels) fail(`${channels} channels, as the model has,`, String(width));
   if (length !== tokens) fail(`${tokens} tokens`, String(length));
   const wanted = { t: size.frames / q, h: size.height / p, w: size.width / p };
-  const isWhole = (["t", "h", "w"] as const).every((axis) => grid[axis] === Math.ceil(wanted[axis]));
+  const isWhole = (["t", "h", "w"] as const).every(
+    (axis) => grid[axis] === Math.ceil(wanted[axis]),
+  );
   if (!isWhole)
     fail(
       `a grid of ${Object.values(wanted).map(Math.ceil).join(" x ")} (${size.frames} x ${size.height} x ${size.width} in tubelets of ${q} x ${p} x ${p})`,

@@ -11,10 +11,10 @@ import { torchVersion } from "../torch/index.js";
 import { version } from "../version.js";
 
 /** Which weights were judged; the hash is that of model.safetensors, null for a model that no file holds. */
-export interface WeightsId {
+export type WeightsId = {
   readonly weights: "raw" | "ema";
   readonly weightsHash: string | null;
-}
+};
 
 /** Flat, so that it prints as a table. Hashes are the first 16 hex digits of a SHA-256. */
 export type Protocol = WeightsId & {

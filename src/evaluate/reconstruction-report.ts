@@ -23,7 +23,7 @@ export function reportOf(
       ...(Number.isFinite(intervals[name]) ? { interval: intervals[name]! } : {}),
       ...(units[name] ?? { better: "higher" as const }),
     })),
-    protocol,
+    protocol: { ...protocol },
     gallery,
     files: files.sort((a, b) => a.psnr - b.psnr),
     unreadable,

@@ -128,9 +128,12 @@ describe("files at fault", () => {
 
 describe("writing", () => {
   it("leaves nothing behind when it fails", async () => {
+    await writeImage(join(folder, "taken.png"), picture); // a file where a folder is wanted
     const before = readdirSync(folder).length;
     await expect(writeImage(join(folder, "x.bmp"), picture)).rejects.toThrow("png, webp or jpg");
-    await expect(writeImage(join(folder, "no", "x.png"), picture)).rejects.toThrow(MediaError);
+    await expect(writeImage(join(folder, "taken.png", "x.png"), picture)).rejects.toThrow(
+      MediaError,
+    );
     expect(readdirSync(folder)).toHaveLength(before);
   });
 

@@ -1,9 +1,8 @@
 // Picture files to clips of one frame and back, by sharp (libvips). Whatever the file holds comes back as
 // 8-bit sRGB. No resizing here (resample.ts, data/transform.ts) and no video (video.ts).
-import { randomUUID } from "node:crypto";
-import { rename, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, extname, join } from "node:path";
+import { extname } from "node:path";
 import sharp, { type Sharp } from "sharp";
+import { writeFileAtomic } from "../atomic-file.js";
 import { type Clip, createClip, sameSize } from "./clip.js";
 import { MediaError } from "./error.js";
 
@@ -63,12 +62,9 @@ export async function readImage(
  */
 export async function writeImage(path: string, clip: Clip): Promise<void> {
   const extension = extname(path).slice(1).toLowerCase();
-  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}`);
   try {
-    await writeFile(temporary, await encodeImage(clip, extension));
-    await rename(temporary, path);
+    writeFileAtomic(path, await encodeImage(clip, extension));
   } catch (cause) {
-    await rm(temporary, { force: true });
     throw new MediaError(path, `cannot be written: ${(cause as Error).message}`, { cause });
   }
 }

@@ -12,14 +12,13 @@ const c2 = (0.03 * 255) ** 2;
 
 export interface SsimOptions {
   /**
-   * `valid`: only windows within the picture, as the paper of SSIM and scikit-image (protocol
-   * `standard`). `reflect`: one window a pixel, the border mirrored, as torchmetrics 1.9 averages
-   * them.
+   * `reflect` (the default, protocol `standard`): one window a pixel, the border mirrored, as torchmetrics 1.9 averages
+   * them. `valid`: only windows within the picture, as the paper of SSIM and scikit-image; 0.002 lower on photographs.
    */
   readonly border?: "valid" | "reflect";
 }
 
-export function ssim({ border = "valid" }: SsimOptions = {}): PictureMetric {
+export function ssim({ border = "reflect" }: SsimOptions = {}): PictureMetric {
   return pictureMetric("SSIM", (real, fake) => {
     requireWindow(real);
     // One picture at a time, so that memory does not grow with their number.

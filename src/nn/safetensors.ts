@@ -1,8 +1,6 @@
 // Safetensors, read and written: an 8-byte length, a JSON header, then the tensors' raw bytes.
 // Reading trusts nothing: every size, offset, shape and dtype is checked before a byte is loaded.
-import { randomUUID } from "node:crypto";
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import { replaceFile, writeFully } from "../atomic-file.js";
 import { type DType, Tensor } from "../torch/index.js";
 import { type BinaryFile, withBinaryFile } from "./binary-file.js";
 
@@ -146,18 +144,10 @@ export function writeSafetensors(
   const ordered = Object.entries(tensors)
     .map(([name, tensor]) => ({ name, tensor, ...layoutOf(name, tensor) }))
     .sort((a, b) => b.itemSize - a.itemSize || (a.name < b.name ? -1 : 1));
-  const temporary = `${path}.${randomUUID()}.partial`;
-  try {
-    withSynced(temporary, "wx", (descriptor) => {
-      writeFully(descriptor, headerBytes(ordered, metadata));
-      for (const { tensor } of ordered) writeFully(descriptor, tensor.toBytes());
-    });
-    renameSync(temporary, path);
-  } catch (cause) {
-    rmSync(temporary, { force: true });
-    throw new Error(`Expected to write ${path}, received: ${(cause as Error).message}`, { cause });
-  }
-  withSynced(dirname(path), "r", () => {}); // the rename itself must survive a power cut
+  replaceFile(path, (fd) => {
+    writeFully(fd, headerBytes(ordered, metadata));
+    for (const { tensor } of ordered) writeFully(fd, tensor.toBytes());
+  });
 }
 
 function layoutOf(name: string, tensor: Tensor): { code: string; itemSize: number } {
@@ -185,20 +175,4 @@ function headerBytes(
   bytes.writeBigUInt64LE(BigInt(padded));
   json.copy(bytes, 8);
   return bytes;
-}
-
-function withSynced(path: string, flags: string, use: (descriptor: number) => void): void {
-  const descriptor = openSync(path, flags);
-  try {
-    use(descriptor);
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-function writeFully(descriptor: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) {
-    done += writeSync(descriptor, bytes, done, Math.min(bytes.length - done, 2 ** 30));
-  }
 }

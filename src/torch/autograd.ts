@@ -1,7 +1,7 @@
 // Gradients without leaves' .grad, and the modes a computation runs in. All synchronous.
 import { native } from "./binding.js";
 import { type DType, dtypeCode } from "./dtype.js";
-import { TorchError } from "./error.js";
+import { naming } from "./error.js";
 import { Tensor } from "./tensor.js";
 
 export interface GradOptions {
@@ -21,8 +21,8 @@ export function grad(
   options: GradOptions = {},
 ): Tensor[] {
   const { gradOutputs, createGraph = false, retainGraph = createGraph } = options;
-  try {
-    return native()
+  return naming("grad", inputs, () =>
+    native()
       .grad(
         handles(outputs),
         handles(inputs),
@@ -31,12 +31,8 @@ export function grad(
         createGraph,
         false,
       )
-      .map((handle) => new Tensor(handle as number));
-  } catch (error) {
-    throw new TorchError("grad", `${(error as Error).message} (${inputs.slice(0, 8).join(", ")})`, {
-      cause: error,
-    });
-  }
+      .map((handle) => new Tensor(handle as number)),
+  );
 }
 
 /** Runs a function without recording for autograd. */

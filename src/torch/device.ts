@@ -6,6 +6,20 @@ export function devices(): string[] {
   return ["cpu", ...Array.from({ length: native().deviceCount() }, (_, index) => `cuda:${index}`)];
 }
 
+/**
+ * The device a name stands for: "auto" is the first GPU, else the CPU; "cuda" is "cuda:0".
+ * @throws a RangeError for a GPU that does not answer.
+ */
+export function pickDevice(name = "auto"): string {
+  if (name === "auto") return devices()[1] ?? "cpu";
+  const full = name === "cuda" ? "cuda:0" : name;
+  if (full.startsWith("cuda") && !devices().includes(full))
+    throw new RangeError(
+      `Expected a device of this machine (${devices().join(", ")}), received ${name}. Look at npx vitok doctor.`,
+    );
+  return full;
+}
+
 /** Threads an operator may use on the CPU. */
 export function setNumThreads(count: number): void {
   native().setNumThreads(count);

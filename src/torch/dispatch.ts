@@ -1,6 +1,6 @@
 // The one gate: every operator call of TypeScript goes through call(), so a tracer or profiler can listen here.
 import { native } from "./binding.js";
-import { TorchError } from "./error.js";
+import { toTorchError } from "./error.js";
 import type { OperatorInfo } from "./native-interface.js";
 import { Tensor } from "./tensor.js";
 
@@ -28,12 +28,15 @@ let listener: Listener | undefined;
 export function call<T = Tensor>(name: string, ...args: Argument[]): T {
   try {
     const operator = operators.get(name) ?? lookup(name);
-    const result = native().call(operator.id, ...args.map(toHandle));
+    const handles = args.map((argument, index) =>
+      toHandle(argument, operator.takesTensors[index] ?? false),
+    );
+    const result = native().call(operator.id, ...handles);
     const value = wrapResult(operator, result, args);
     listener?.(name, args, value);
     return value as T;
   } catch (error) {
-    throw describe(name, args, error);
+    throw toTorchError(name, error, args.flat());
   }
 }
 
@@ -50,26 +53,26 @@ function lookup(name: string): OperatorInfo {
   return operator;
 }
 
-function toHandle(argument: Argument): unknown {
-  if (argument instanceof Tensor) return argument.handle;
-  if (Array.isArray(argument)) return argument.map(toHandle);
-  return argument;
+/** A handle is a number to the addon: only here can a number that poses as a tensor be told, or the reverse. */
+function toHandle(argument: unknown, takesTensors: boolean): unknown {
+  if (Array.isArray(argument)) return argument.map((item) => toHandle(item, takesTensors));
+  if (argument instanceof Tensor === takesTensors)
+    return takesTensors ? (argument as Tensor).handle : argument;
+  if (argument === undefined || argument === null) return argument;
+  throw new TypeError(
+    takesTensors
+      ? `Expected a tensor, received ${String(argument)}.`
+      : "Expected a number or an option, received a tensor.",
+  );
 }
 
 function wrapResult(operator: OperatorInfo, result: unknown, args: readonly Argument[]): unknown {
   if (operator.returns === "value") return result;
   if (operator.returns === "Tensors")
     return (result as (number | undefined)[]).map((handle) => handle && new Tensor(handle));
-  if (!operator.mutates) return new Tensor(result as number);
+  if (operator.written < 0) return result && new Tensor(result as number);
   native().release(result as number); // another handle to the tensor that was changed in place
-  return args[0];
-}
-
-function describe(name: string, args: readonly Argument[], error: unknown): unknown {
-  if (!(error instanceof Error) || error instanceof TorchError) return error;
-  const operands = args.flat().filter((argument): argument is Tensor => argument instanceof Tensor);
-  const shapes = operands.length ? ` (${operands.slice(0, 8).map(String).join(", ")})` : "";
-  return new TorchError(name, `${error.message}${shapes}`, { cause: error });
+  return args[operator.written];
 }
 
 /** Sets the listener of call() and returns the one before; undefined removes it. */

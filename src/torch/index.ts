@@ -5,7 +5,7 @@ export * from "./autograd.js";
 export * from "./device.js";
 export { type Argument, call, type Listener, listen, operatorNames } from "./dispatch.js";
 export { type DType, dtypeWidth, type TypedArray } from "./dtype.js";
-export * from "./error.js";
+export { TorchError } from "./error.js";
 export * from "./module.js";
 export * from "./ops.js";
 export * from "./random.js";

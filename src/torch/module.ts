@@ -1,6 +1,6 @@
 // TorchScript modules. Such a file is a program: load only what the user names.
 import { native } from "./binding.js";
-import { TorchError } from "./error.js";
+import { naming, TorchError } from "./error.js";
 import { Tensor } from "./tensor.js";
 
 export class ScriptModule {
@@ -8,25 +8,22 @@ export class ScriptModule {
 
   /** Loads a TorchScript file in evaluation mode. @throws {TorchError} if it is not one. */
   constructor(path: string, device = "cpu") {
-    try {
-      this.#handle = native().loadModule(path, device);
-    } catch (error) {
-      throw new TorchError("jit.load", `${path}: ${(error as Error).message}`, { cause: error });
-    }
+    this.#handle = naming(`jit.load ${path}`, [], () => native().loadModule(path, device));
   }
 
   /** Runs a method ("forward") with tensors, numbers and booleans; one tensor comes back. */
   run(method: string, ...args: (Tensor | number | boolean)[]): Tensor {
     if (this.#handle === undefined)
       throw new TorchError(method, "Expected a live module, received one that was disposed.");
-    try {
-      const handles = args.map((argument) =>
-        argument instanceof Tensor ? argument.handle : argument,
-      );
-      return new Tensor(native().runModule(this.#handle, method, ...handles) as number);
-    } catch (error) {
-      throw new TorchError(method, (error as Error).message, { cause: error });
-    }
+    const module = this.#handle;
+    const handles = args.map((argument) =>
+      argument instanceof Tensor ? argument.handle : argument,
+    );
+    return naming(
+      method,
+      args,
+      () => new Tensor(native().runModule(module, method, ...handles) as number),
+    );
   }
 
   dispose(): void {

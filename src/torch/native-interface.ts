@@ -4,7 +4,10 @@
 export interface OperatorInfo {
   readonly id: number;
   readonly returns: "Tensor" | "Tensors" | "value";
-  readonly mutates: boolean;
+  /** Index of the argument that is changed and returned; -1 for a pure operator. */
+  readonly written: number;
+  /** For each argument, whether it is a tensor or a list of them. */
+  readonly takesTensors: readonly boolean[];
   readonly schema: string;
 }
 

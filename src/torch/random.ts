@@ -1,5 +1,6 @@
 // A random generator of libtorch's, with its state. Equal seeds give equal numbers on one kind of device.
 import { native } from "./binding.js";
+import { naming } from "./error.js";
 import { Tensor } from "./tensor.js";
 
 const collected = new FinalizationRegistry<number>((handle) => native().releaseGenerator(handle));
@@ -9,13 +10,13 @@ export class Generator {
   readonly handle: number;
 
   constructor(seed: number | bigint, device = "cpu") {
-    this.handle = native().createGenerator(device, seed);
+    this.handle = naming("Generator", [], () => native().createGenerator(device, seed));
     collected.register(this, this.handle);
   }
 
   /** Starts over from a seed: 0 to 2^53 - 1, or a bigint below 2^64. */
   seed(seed: number | bigint): this {
-    native().seedGenerator(this.handle, seed);
+    naming("Generator.seed", [], () => native().seedGenerator(this.handle, seed));
     return this;
   }
 
@@ -30,7 +31,9 @@ export class Generator {
   setState(state: Uint8Array): void {
     const tensor = Tensor.from(state);
     try {
-      native().setGeneratorState(this.handle, tensor.handle);
+      naming("Generator.setState", [tensor], () =>
+        native().setGeneratorState(this.handle, tensor.handle),
+      );
     } finally {
       tensor.dispose();
     }

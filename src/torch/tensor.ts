@@ -9,7 +9,7 @@ import {
   dtypeWidth,
   type TypedArray,
 } from "./dtype.js";
-import { TorchError } from "./error.js";
+import { naming, TorchError } from "./error.js";
 import type { Methods } from "./methods.js";
 import { track, untrack } from "./scope.js";
 
@@ -38,7 +38,12 @@ export class Tensor {
   /** @internal */
   constructor(handle: number) {
     this.handle = handle;
-    track(this);
+    try {
+      track(this);
+    } catch (error) {
+      native().release(handle); // of a dtype that nothing here can hold
+      throw error;
+    }
   }
 
   /**
@@ -64,20 +69,12 @@ export class Tensor {
 
   /** Copies raw little-endian elements of `options.dtype` into a new tensor. */
   static fromBytes(bytes: NodeJS.TypedArray, shape: Shape, options: TensorOptions = {}): Tensor {
-    try {
-      return new Tensor(
-        native().fromBytes(
-          bytes,
-          shape,
-          dtypeCode(options.dtype ?? "float32"),
-          options.device ?? "cpu",
-        ),
-      );
-    } catch (error) {
-      throw error instanceof Error
-        ? new TorchError("Tensor.from", error.message, { cause: error })
-        : error;
-    }
+    const { dtype = "float32", device = "cpu" } = options;
+    return naming(
+      "Tensor.from",
+      [],
+      () => new Tensor(native().fromBytes(bytes, shape, dtypeCode(dtype), device)),
+    );
   }
 
   // --- What it is ---
@@ -164,33 +161,24 @@ export class Tensor {
 
   // --- Autograd ---
   get requiresGrad(): boolean {
-    return native().requiresGrad(this.handle);
+    return naming("requiresGrad", [this], () => native().requiresGrad(this.handle));
   }
   requiresGrad_(on = true): this {
-    try {
-      native().setRequiresGrad(this.handle, on);
-    } catch (error) {
-      throw new TorchError("requiresGrad_", `${(error as Error).message} (${this})`, {
-        cause: error,
-      });
-    }
+    naming("requiresGrad_", [this], () => native().setRequiresGrad(this.handle, on));
     return this;
   }
   /** The accumulated gradient, or null. */
   get grad(): Tensor | null {
-    const handle = native().getGrad(this.handle);
+    const handle = naming("grad", [this], () => native().getGrad(this.handle));
     return handle ? new Tensor(handle) : null;
   }
   set grad(gradient: Tensor | null) {
-    native().setGrad(this.handle, gradient?.handle);
+    naming("grad", [this, gradient], () => native().setGrad(this.handle, gradient?.handle));
   }
   /** Adds d(this)/d(leaf) to the `grad` of every leaf. A tensor of one element, unless its gradient is given. */
   backward(gradient?: Tensor, options: { retainGraph?: boolean } = {}): void {
-    try {
-      const { retainGraph = false } = options;
-      native().backward([this.handle], gradient && [gradient.handle], retainGraph);
-    } catch (error) {
-      throw new TorchError("backward", `${(error as Error).message} (${this})`, { cause: error });
-    }
+    naming("backward", [this], () =>
+      native().backward([this.handle], gradient && [gradient.handle], options.retainGraph ?? false),
+    );
   }
 }

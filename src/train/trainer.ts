@@ -11,7 +11,7 @@ import { evaluateReconstruction, type ReconstructionScores } from "../evaluate/r
 import { tile, writeImage } from "../media/image.js";
 import { gridOf, variantName } from "../tokenizer/config.js";
 import { costOf, type InputSize } from "../tokenizer/cost.js";
-import { devices, memory, setFlag, setNumThreads, torchVersion } from "../torch/index.js";
+import { memory, pickDevice, setFlag, setNumThreads, torchVersion } from "../torch/index.js";
 import { version } from "../version.js";
 import { listCheckpoints, loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
 import type { TrainConfig } from "./config.js";
@@ -51,17 +51,6 @@ export interface TrainOptions extends TrainWatcher {
   readonly command: string;
   /** Aborting it makes the run save a checkpoint after the current step and return. */
   readonly signal?: AbortSignal;
-}
-
-/** The device a recipe means by "auto": the first GPU, else the CPU. */
-export function pickDevice(name: string): string {
-  if (name === "auto") return devices()[1] ?? "cpu";
-  const full = name === "cuda" ? "cuda:0" : name;
-  if (full.startsWith("cuda") && !devices().includes(full))
-    throw new ConfigError(
-      `Expected a device of this machine (${devices().join(", ")}), received ${name}. See npx vitok doctor.`,
-    );
-  return full;
 }
 
 /** Trains by a recipe until its last step or the signal. A run killed at any moment and resumed ends as one never killed. */
@@ -239,7 +228,12 @@ class Trainer {
     const scores = await this.#evaluate(this.config.train.gridEvery > 0);
     const model = join(this.options.out, "model");
     this.recipe.tokenizer.save(model, {
-      provenance: { steps: this.#step, seed: this.config.seed, data: this.config.data.path },
+      provenance: {
+        steps: this.#step,
+        seed: this.config.seed,
+        data: this.config.data.path,
+        size: this.config.data.size,
+      },
     });
     this.#end("done");
     return { ...this.#result(), state: "done", model, scores };
