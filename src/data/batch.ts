@@ -1,7 +1,7 @@
 // A batch: the second of the five nouns. Bytes as the loader hands them over, and the one function each
 // way between bytes and pixels in [-1, 1].
 // B batch, T frames, H W pixels, 3 colours.
-import type { Clip } from "../media/clip.js";
+import { type Clip, sameSize } from "../media/clip.js";
 import { type DType, scope, Tensor } from "../torch/index.js";
 
 export interface Batch {
@@ -17,6 +17,20 @@ export interface Batch {
   /** Passes over the source before the first clip, and the first clip's place within its pass. */
   readonly epoch: number;
   readonly position: number;
+}
+
+/** Clips of one size as one array of bytes, for `pixelsOf`. */
+export function batchOf(clips: readonly Clip[]): Pick<Batch, "bytes" | "shape"> {
+  const { frames, height, width } = sameSize(clips);
+  const other = clips.find((clip) => clip.frames !== frames);
+  if (other)
+    throw new RangeError(`Expected ${frames} frames as in the batch, received ${other.frames}.`);
+  const length = frames * height * width * 3;
+  const bytes = new Uint8Array(clips.length * length);
+  clips.forEach((clip, index) => {
+    bytes.set(clip.bytes, index * length);
+  });
+  return { bytes, shape: [clips.length, frames, height, width, 3] };
 }
 
 /** Bytes of clips, [B, T, H, W, 3], to pixels [B, 3, T, H, W] in [-1, 1]: x / 127.5 - 1. */

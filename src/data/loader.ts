@@ -4,7 +4,7 @@
 import type { Clip } from "../media/clip.js";
 import { MediaError } from "../media/error.js";
 import type { Filter } from "../media/resample.js";
-import type { Batch } from "./batch.js";
+import { type Batch, batchOf } from "./batch.js";
 import { ClipCache } from "./clip-cache.js";
 import { randomStream, shuffled } from "./random.js";
 import type { Source } from "./source.js";
@@ -212,21 +212,8 @@ interface Sample {
 }
 
 function collate(samples: readonly Sample[]): Omit<Batch, "epoch" | "position"> {
-  const { frames, height, width } = samples[0]!.clip;
-  const length = frames * height * width * 3;
-  const bytes = new Uint8Array(samples.length * length);
-  samples.forEach(({ clip, file }, place) => {
-    if (clip.frames !== frames) {
-      throw new MediaError(
-        file,
-        `Expected ${frames} frames as in the batch, received ${clip.frames}.`,
-      );
-    }
-    bytes.set(clip.bytes, place * length);
-  });
   return {
-    bytes,
-    shape: [samples.length, frames, height, width, 3],
+    ...batchOf(samples.map(({ clip }) => clip)),
     indices: samples.map(({ index }) => index),
     files: samples.map(({ file }) => file),
     labels: samples.map(({ label }) => label),

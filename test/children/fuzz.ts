@@ -128,14 +128,12 @@ const real = (junk: Junk): Argument =>
       ? (junk.map(real) as Argument)
       : junk;
 
+const shown = (junk: Junk): string => (Array.isArray(junk) ? `[${junk.map(shown)}]` : String(junk));
+
 for (const operator of operators) {
   writeSync(1, `${operator}\n`);
   const property = fc.property(argumentsOf(operator), (junk) => {
-    if (process.env.FUZZ_TRACE)
-      writeSync(
-        1,
-        `  ${junk.map((x) => (Array.isArray(x) ? `[${x.map(String)}]` : typeof x === "bigint" ? x + "n" : String(x))).join(" | ")}\n`,
-      );
+    if (process.env.FUZZ_TRACE) writeSync(1, `  ${junk.map(shown).join(" | ")}\n`);
     scope(() => {
       const args = junk.map(real);
       try {

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# On the GPU machine, from the repository's root, after pack.sh: builds, checks CUDA against the CPU, measures ours and the
+# PyTorch opponent in turn, trains. Usage: scripts/gpu/run.sh [STEP...] with steps build, check, bench, train (default: all).
+# What comes home is written under $OUT.
+set -euo pipefail
+root=$PWD
+work=/tmp/vitok
+out=${OUT:-/tmp/vitok-out}
+mkdir -p "$work" "$out"
+export LIBTORCH_USE_PYTORCH=1 PATH="$work/bin:$PATH"
+vitok() { node "$work/node_modules/vitok/dist/cli/main.js" "$@"; }
+
+build() {
+  mkdir -p "$work/bin" "$work/pictures"
+  xz -dc .gpu/node.xz > "$work/bin/node" && chmod +x "$work/bin/node"
+  tar -C "$work" -xJf .gpu/app.tar.xz
+  tar -C "$work/pictures" -xf .gpu/pictures.tar
+  vitok setup
+  vitok doctor
+}
+
+check() {
+  cp scripts/gpu/check.mjs "$work/check.mjs"
+  node "$work/check.mjs" | tee "$out/check.txt"
+}
+
+bench() {
+  for round in 1 2; do
+    vitok bench S-B/16 --device cuda --precision bfloat16 --batch-size 128 --cases train --json | tee -a "$out/bench.jsonl"
+    vitok bench S-B/16 --device cuda --precision bfloat16 --batch-size 256 --cases encode,decode,roundtrip --json | tee -a "$out/bench.jsonl"
+    python3 .gpu/anchor.py gpu train-l2 infer | tee -a "$out/anchor.jsonl"
+  done
+}
+
+train() {
+  vitok train "$root/configs/s-b-16-256.yaml" --out "$work/run" \
+    --set data.path="$work/pictures" --set evaluate.data="$work/pictures" --set evaluate.count=100 --set 'evaluate.metrics=[psnr,ssim]' \
+    --set losses.lpips=0 --set train.batchSize=64 --set train.accumulate=1 --set train.steps="${STEPS:-1500}" --set train.peakLr=3e-4 \
+    --set train.logEvery=25 --set train.evalEvery=500 --set train.saveEvery=500 --set train.gridEvery=500 --set data.cacheMiB=4096 2>&1 | tee "$out/train.txt"
+  cp "$work/run/run.jsonl" "$work/run/report/index.html" "$out/"
+}
+
+for step in "${@:-build check bench train}"; do for name in $step; do echo "== $name"; "$name"; done; done

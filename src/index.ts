@@ -1,0 +1,42 @@
+// The package's public face: `import { Tokenizer } from "vitok"`. The engine loads when the first tensor is made.
+
+export { ConfigError } from "./config-error.js";
+export { type Batch, batchOf, bytesOf, clipsOf, pixelsOf } from "./data/batch.js";
+export { Loader, type LoaderOptions } from "./data/loader.js";
+export { openSource, type Source } from "./data/source.js";
+export { evaluationCrop, trainingCrop } from "./data/transform.js";
+export {
+  type EvaluateOptions,
+  evaluateReconstruction,
+  type ReconstructionScores,
+} from "./evaluate/reconstruction.js";
+export { readPth } from "./formats/pth.js";
+export type { Clip } from "./media/clip.js";
+export { MediaError } from "./media/error.js";
+export { readImage, tile, writeImage } from "./media/image.js";
+export { AdamW } from "./nn/adamw.js";
+export { clipGradNorm } from "./nn/clip.js";
+export { freeze, loadStateDict, parameters, stateDict } from "./nn/parameters.js";
+export type { Grid } from "./nn/rope.js";
+export {
+  readSafetensors,
+  readSafetensorsHeader,
+  type SafetensorsHeader,
+  writeSafetensors,
+} from "./nn/safetensors.js";
+export { Lpips, type LpipsOptions } from "./perceptual/lpips.js";
+export {
+  gridOf,
+  parseVariant,
+  type TokenizerConfig,
+  type Tower,
+  variantName,
+} from "./tokenizer/config.js";
+export { type Cost, costOf } from "./tokenizer/cost.js";
+export type { Keep } from "./tokenizer/decoder.js";
+export { type ClipSize, Posterior } from "./tokenizer/posterior.js";
+export { type Placement, Tokenizer } from "./tokenizer/tokenizer.js";
+export * from "./torch/index.js";
+export { loadTrainConfig, parseTrainConfig, type TrainConfig } from "./train/config.js";
+export { type RunRecord, readRun } from "./train/log.js";
+export { type TrainOptions, type TrainResult, train } from "./train/trainer.js";
