@@ -14,7 +14,7 @@ fi
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 npx tsc -b
-npm pack --ignore-scripts --pack-destination "$stage" > /dev/null
+npm pack --silent --ignore-scripts --pack-destination "$stage" > /dev/null
 (cd "$stage" && npm init -y > /dev/null && npm install --omit=dev ./vitok-*.tgz > /dev/null)
 tar -C "$stage" -cJf .gpu/app.tar.xz node_modules
 tar -C "$pictures" -cf .gpu/pictures.tar .

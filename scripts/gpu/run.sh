@@ -25,9 +25,9 @@ check() {
 }
 
 bench() {
+  cp scripts/gpu/bench.mjs "$work/bench.mjs"
   for round in 1 2; do
-    vitok bench S-B/16 --device cuda --precision bfloat16 --batch-size 128 --cases train --json | tee -a "$out/bench.jsonl"
-    vitok bench S-B/16 --device cuda --precision bfloat16 --batch-size 256 --cases encode,decode,roundtrip --json | tee -a "$out/bench.jsonl"
+    node "$work/bench.mjs" | tee -a "$out/bench.jsonl"
     python3 .gpu/anchor.py gpu train-l2 infer | tee -a "$out/anchor.jsonl"
   done
 }

@@ -55,9 +55,14 @@ export class Tokenizer {
    */
   static async load(folder: string, options: Placement = {}): Promise<Tokenizer> {
     const tokenizer = new Tokenizer(readConfig(folder));
-    scope(() => loadStateDict(tokenizer, readSafetensors(join(folder, "model.safetensors"))));
-    moveTo(tokenizer, options);
-    return tokenizer;
+    try {
+      scope(() => loadStateDict(tokenizer, readSafetensors(join(folder, "model.safetensors"))));
+      moveTo(tokenizer, options);
+      return tokenizer;
+    } catch (error) {
+      tokenizer.dispose();
+      throw error;
+    }
   }
 
   /** Writes a model folder, each file whole or not at all. `extra` are further keys of config.json. */

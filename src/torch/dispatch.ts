@@ -12,7 +12,7 @@ export type Argument =
   | string
   | null
   | undefined
-  | readonly (Tensor | number | boolean | null | undefined)[];
+  | readonly (Tensor | number | bigint | boolean | null | undefined)[];
 
 /** Hears each operator after it ran. */
 export type Listener = (operator: string, args: readonly unknown[], result: unknown) => void;
