@@ -119,6 +119,7 @@ static c10::DeviceIndex cudaIndex(const Call& call, napi_value value) {
   c10::Device device(toString(call.env, value));
   if (!device.is_cuda() || (device.has_index() && device.index() >= cudaDevices()))
     throw std::invalid_argument("Expected a CUDA device of this machine, received " + device.str() + ".");
+  at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
   return device.has_index() ? device.index() : 0;
 }
 

@@ -2,7 +2,7 @@
 // that README.md and docs/ name is there. Reference: the sources themselves, exact.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,7 +20,9 @@ const documents = [
   "README.md",
   "CONTRIBUTING.md",
   "CHANGELOG.md",
-  ...globSync("docs/*.md", { cwd: root }),
+  ...readdirSync(join(root, "docs")).flatMap((name) =>
+    name.endsWith(".md") ? [`docs/${name}`] : [],
+  ),
 ];
 const textOf = (document: string) => readFileSync(join(root, document), "utf8");
 

@@ -15,8 +15,7 @@ build() {
   xz -dc .gpu/node.xz > "$work/bin/node" && chmod +x "$work/bin/node"
   tar -C "$work" -xJf .gpu/app.tar.xz
   tar -C "$work/pictures" -xf .gpu/pictures.tar
-  vitok setup
-  vitok doctor
+  node "$work/node_modules/vitok/scripts/bootstrap.mjs"
 }
 
 check() {

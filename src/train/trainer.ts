@@ -7,16 +7,14 @@ import { ConfigError } from "../config-error.js";
 import { Loader } from "../data/loader.js";
 import { openSource, type Source } from "../data/source.js";
 import { evaluateReconstruction, type ReconstructionScores } from "../evaluate/reconstruction.js";
-
 import { tile, writeImage } from "../media/image.js";
 import { gridOf, variantName } from "../tokenizer/config.js";
-import { costOf, type InputSize } from "../tokenizer/cost.js";
 import { memory, pickDevice, setFlag, setNumThreads, torchVersion } from "../torch/index.js";
 import { version } from "../version.js";
 import { listCheckpoints, loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
 import type { TrainConfig } from "./config.js";
 import { RunLog } from "./log.js";
-import { measurePeakFlops } from "./peak.js";
+import { inputSize, Pace } from "./pace.js";
 import { NonFiniteError, Stage1, type StepResult } from "./stage1.js";
 
 /** What a watcher is told while training goes on; all optional. */
@@ -265,47 +263,6 @@ class Trainer {
   #elapsed(): number {
     return Math.round(performance.now() - this.#started);
   }
-}
-
-/** Rates since the last log line, evaluations and checkpoints left out. */
-class Pace {
-  readonly #flopsPerSample: number;
-  readonly #peakFlops: number | undefined;
-  #samples = 0;
-  #startedMs = performance.now();
-  #waitedMs = 0;
-
-  constructor(
-    config: TrainConfig,
-    device: string,
-    private readonly loader: Loader,
-  ) {
-    // Two operations a multiply-add; the backward pass costs twice the forward one. LPIPS is not counted.
-    this.#flopsPerSample = 6 * costOf(config.model, inputSize(config)).macs.total;
-    this.#peakFlops = measurePeakFlops(device, config.train.precision);
-    this.restart();
-  }
-
-  restart(): void {
-    this.#samples = 0;
-    this.#startedMs = performance.now();
-    this.#waitedMs = this.loader.waitMs;
-  }
-
-  count(samples: number): { rate: number; dataWaitShare: number; mfu?: number } {
-    this.#samples += samples;
-    const elapsedMs = Math.max(1e-3, performance.now() - this.#startedMs);
-    const rate = (this.#samples / elapsedMs) * 1000;
-    return {
-      rate,
-      dataWaitShare: Math.min(1, (this.loader.waitMs - this.#waitedMs) / elapsedMs),
-      ...(this.#peakFlops ? { mfu: (rate * this.#flopsPerSample) / this.#peakFlops } : {}),
-    };
-  }
-}
-
-function inputSize({ data }: TrainConfig): InputSize {
-  return { frames: data.frames, height: data.size, width: data.size };
 }
 
 function loaderOptions({ data, train, seed }: TrainConfig, startSample: number) {
