@@ -19,8 +19,9 @@ export class Attention {
   forward(x: Tensor, rope: Rope): Tensor {
     const [batch, tokens, width] = x.shape as [number, number, number];
     const qkv = this.qkv.forward(x).view([batch, tokens, 3, this.heads, width / this.heads]);
-    const [q, k, v] = qkv.permute([2, 0, 3, 1, 4]).unbind() as [Tensor, Tensor, Tensor]; // [B, heads, N, headDim]
-    const attended = scaledDotProductAttention(rotate(q, rope), rotate(k, rope), v);
+    const [qk, v] = qkv.permute([2, 0, 3, 1, 4]).split([2, 1]) as [Tensor, Tensor]; // [.., B, heads, N, headDim]
+    const [q, k] = rotate(qk, rope).unbind() as [Tensor, Tensor];
+    const attended = scaledDotProductAttention(q, k, v.squeeze(0));
     return this.proj.forward(attended.transpose(1, 2).reshape([batch, tokens, width]));
   }
 }

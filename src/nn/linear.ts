@@ -1,5 +1,6 @@
 // y = x W^T + b over the last dimension.
 import { linear, type Tensor } from "../torch/index.js";
+import { oneDnnLinear, suitsOneDnn } from "./one-dnn.js";
 import { parameter } from "./parameters.js";
 
 export class Linear {
@@ -13,6 +14,8 @@ export class Linear {
 
   /** [..., in] -> [..., out] */
   forward(x: Tensor): Tensor {
-    return linear(x, this.weight, this.bias);
+    return suitsOneDnn(x, this.weight)
+      ? oneDnnLinear(x, this.weight, this.bias)
+      : linear(x, this.weight, this.bias);
   }
 }

@@ -1,6 +1,6 @@
 // 3D axial rotary position embedding: a head's pairs are split over (time, row, column), theta 10000 (spec section 1).
 // Positions are integer grid indices, so any grid works, also one never trained on.
-import { cat, type DType, keep, Tensor } from "../torch/index.js";
+import { cat, keep, Tensor } from "../torch/index.js";
 
 export interface Grid {
   readonly t: number;
@@ -70,10 +70,9 @@ export class RopeTables {
   }
 }
 
-/** Rotates x [B, heads, N, headDim]; pair k is (x[k], x[k + headDim / 2]). In float32, returned in `dtype`. */
-export function rotate(x: Tensor, rope: Rope, dtype: DType = x.dtype): Tensor {
-  const [a, b] = x.chunk(2, -1) as [Tensor, Tensor];
-  const { cos, sin } = rope;
-  const rotated = cat([a.mul(cos).sub(b.mul(sin)), a.mul(sin).add(b.mul(cos))], -1);
-  return rotated.dtype === dtype ? rotated : rotated.to({ dtype });
+/** Rotates x [..., N, headDim]; pair k is (x[k], x[k + headDim / 2]). In float32, returned in x's dtype. */
+export function rotate(x: Tensor, { cos, sin }: Rope): Tensor {
+  const [a, b] = x.to({ dtype: "float32" }).chunk(2, -1) as [Tensor, Tensor];
+  const rotated = cat([a.mul(cos).addcmul(b, sin, -1), a.mul(sin).addcmul(b, cos)], -1);
+  return rotated.to({ dtype: x.dtype });
 }

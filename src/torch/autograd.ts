@@ -35,11 +35,23 @@ export function grad(
   );
 }
 
+let recording = true;
+
+function withoutRecording<T>(fn: () => T): T {
+  const before = recording;
+  recording = false;
+  try {
+    return fn();
+  } finally {
+    recording = before;
+  }
+}
+
 /** Runs a function without recording for autograd. */
 export function noGrad<T>(fn: () => T): T {
   const before = native().setGradMode(false);
   try {
-    return fn();
+    return withoutRecording(fn);
   } finally {
     native().setGradMode(before);
   }
@@ -49,13 +61,18 @@ export function noGrad<T>(fn: () => T): T {
 export function inferenceMode<T>(fn: () => T): T {
   native().pushInference();
   try {
-    return fn();
+    return withoutRecording(fn);
   } finally {
     native().popInference();
   }
 }
 
 const autocasts = new Map<string, DType | undefined>();
+
+/** Whether operators run as they are called: nothing is recorded for autograd, and autocast is off on every device. */
+export function isPlain(): boolean {
+  return !recording && ![...autocasts.values()].some(Boolean);
+}
 
 /**
  * Runs a function with matrix products and convolutions in a lower precision, as PyTorch's autocast does. `dtype`

@@ -22,6 +22,8 @@ const methods = {
     call(y instanceof Tensor ? "pow.Tensor_Tensor" : "pow.Tensor_Scalar", x, y),
   /** x + weight (y - x) */
   lerp: (x: Tensor, y: Tensor, weight: number): Tensor => call("lerp.Scalar", x, y, weight),
+  /** x + value a b */
+  addcmul: (x: Tensor, a: Tensor, b: Tensor, value = 1): Tensor => call("addcmul", x, a, b, value),
   matmul: (x: Tensor, y: Tensor): Tensor => call("matmul", x, y),
   maximum: (x: Tensor, y: Tensor): Tensor => call("maximum", x, y),
   minimum: (x: Tensor, y: Tensor): Tensor => call("minimum", x, y),
