@@ -8,6 +8,7 @@ const workers = 2;
 export default defineConfig({
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    setupFiles: ["test/seed.ts"],
     pool: "forks",
     maxWorkers: workers,
     testTimeout: 120_000,

@@ -71,7 +71,7 @@ describe("any input through any model", () => {
           expect(cropped.shape).toEqual(pixels.shape);
           expect(cropped.isFinite().all().item()).toBe(1);
           const recon = tokenizer.reconstruct(pixels);
-          expectClose(recon, cropped.clamp(-1, 1), { atol: 1e-5 }); // inference has its own matrix product
+          expectClose(recon, cropped.clamp(-1, 1), { atol: 1e-4 }); // inference has its own matrix product
         });
         tokenizer.dispose();
       }),
