@@ -7,9 +7,13 @@ const identical = 100; // dB
 
 export const psnr = (): PictureMetric => pictureMetric("PSNR", psnrOf);
 
-/** 10 log10(255^2 / MSE) in float64, at most 100; [N, 3, H, W] in 0..255 -> [N] */
+/** [N, 3, H, W] in 0..255 -> [N] */
 function psnrOf(real: Tensor, fake: Tensor): Tensor {
-  const mse = real.to({ dtype: "float64" }).sub(fake).square().mean([1, 2, 3]);
+  return psnrOfError(real.to({ dtype: "float64" }).sub(fake).square().mean([1, 2, 3]));
+}
+
+/** 10 log10(255^2 / MSE), at most 100, of mean squared errors in float64. */
+export function psnrOfError(mse: Tensor): Tensor {
   const nepers = mse
     .log()
     .neg()

@@ -42,13 +42,19 @@ function requireWindow(pictures: Tensor): void {
 }
 
 /** [3, H, W] -> float64, with a mirrored border where the windows may leave the picture. */
-function prepare(picture: Tensor, border: "valid" | "reflect"): Tensor {
+export function prepare(picture: Tensor, border: "valid" | "reflect"): Tensor {
   const exact = picture.to({ dtype: "float64" });
   return border === "valid" ? exact : call("reflection_pad2d", exact, Array(4).fill(radius));
 }
 
-/** x, y [3, H, W] -> one number, the mean over colours and windows */
-function ssimOfPicture(x: Tensor, y: Tensor): Tensor {
+/** x, y float64 [3, H, W] -> one number, the mean over colours and windows */
+export function ssimOfPicture(x: Tensor, y: Tensor): Tensor {
+  const { luminance, structure } = ssimMaps(x, y);
+  return luminance.mul(structure).mean();
+}
+
+/** x, y float64 [3, H, W] -> the two factors of the similarity, one a window: [3, H - 10, W - 10] */
+export function ssimMaps(x: Tensor, y: Tensor): { luminance: Tensor; structure: Tensor } {
   const moments = cat([x, y, x.square(), y.square(), x.mul(y)], 0); // [15, H, W]
   const [meanX, meanY, meanXX, meanYY, meanXY] = blur(moments).chunk(5, 0) as Five<Tensor>;
   const product = meanX.mul(meanY);
@@ -57,7 +63,7 @@ function ssimOfPicture(x: Tensor, y: Tensor): Tensor {
   const variances = meanXX.add(meanYY).sub(squares);
   const luminance = product.mul(2).add(c1).div(squares.add(c1));
   const structure = covariance.mul(2).add(c2).div(variances.add(c2));
-  return luminance.mul(structure).mean();
+  return { luminance, structure };
 }
 
 type Five<T> = [T, T, T, T, T];
