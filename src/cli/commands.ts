@@ -56,6 +56,33 @@ const keep: CommandOption = {
   parse: wholeNumber,
 };
 
+/** How scores are computed, alike for models and for files. */
+const scoring: readonly CommandOption[] = [
+  {
+    flags: "--protocol <name>",
+    summary: "standard or vitok-paper",
+    parse: oneOf("standard", "vitok-paper"),
+    default: "standard",
+  },
+  {
+    flags: "--fid-tap <channels>",
+    summary: "64, 192, 768 or 2048; the score is then called FID-768",
+    parse: oneOf("64", "192", "768", "2048"),
+  },
+  {
+    flags: "--fid-input <name>",
+    summary: "tensorflow (default) or pytorch: how pictures are resized for the 2015 Inception",
+    parse: oneOf("tensorflow", "pytorch"),
+  },
+  {
+    flags: "--lpips-trunk <name>",
+    summary: "vgg, alex or squeeze (default: the first that is here)",
+    parse: oneOf("vgg", "alex", "squeeze"),
+  },
+  { flags: "--inception <file>", summary: "Inception's weights (default: see doctor)" },
+  { flags: "--i3d <file>", summary: "I3D's weights (default: see doctor)" },
+];
+
 export const commands: readonly Command[] = [
   {
     name: "demo",
@@ -89,15 +116,17 @@ export const commands: readonly Command[] = [
     summary: "reconstruction metrics with their protocol",
     options: [
       { flags: "--data <source>", summary: "a folder of pictures", required: true },
-      {
-        flags: "--metrics <names>",
-        summary: "psnr,ssim,lpips",
-        parse: list,
-        default: ["psnr", "ssim"],
-      },
+      metrics("psnr", "ssim"),
       { flags: "--size <pixels>", summary: "side of the crop", parse: wholeNumber },
       { flags: "--count <n>", summary: "the first n files only", parse: wholeNumber },
+      {
+        flags: "--real-stats <file>",
+        summary: "the originals' statistics for fid (.npz): read, or made and written",
+      },
+      { flags: "--out <dir>", summary: "write scores.json, and meanwhile the state for --resume" },
+      { flags: "--resume", summary: "go on from the state in --out" },
       { flags: "--report <dir>", summary: "write a page with pictures" },
+      ...scoring,
       batchSize,
       keep,
       device,
@@ -105,6 +134,32 @@ export const commands: readonly Command[] = [
       json,
     ],
     examples: ["vitok evaluate runs/demo --data photos --report report"],
+  },
+  {
+    name: "metrics",
+    args: "",
+    summary: "the same metrics between two sets of files",
+    options: [
+      { flags: "--real <source>", summary: "a folder, or statistics (.npz)", required: true },
+      { flags: "--fake <source>", summary: "a folder, or statistics (.npz)" },
+      metrics("psnr", "ssim"),
+      { flags: "--save-stats <file>", summary: "write --real's statistics for fid (.npz)" },
+      ...scoring,
+      batchSize,
+      device,
+      json,
+    ],
+    examples: [
+      "vitok metrics --real photos --fake recons --metrics psnr,ssim,lpips,fid",
+      "vitok metrics --real photos --save-stats photos.npz",
+    ],
+  },
+  {
+    name: "compare",
+    args: "<a> <b>",
+    summary: "two files of scores side by side; unlike protocols are refused",
+    options: [json],
+    examples: ["vitok compare runs/a/scores.json runs/b/scores.json"],
   },
   {
     name: "reconstruct",
@@ -172,6 +227,15 @@ export const commands: readonly Command[] = [
   },
   { name: "setup", args: "", summary: "fetch libtorch and build the engine", options: [] },
 ];
+
+function metrics(...initial: string[]): CommandOption {
+  return {
+    flags: "--metrics <names>",
+    summary: "of psnr,ssim,ms-ssim,lpips,fid,is,fvd",
+    parse: list,
+    default: initial,
+  };
+}
 
 function wholeNumber(text: string): number {
   const value = Number(text);

@@ -1,30 +1,28 @@
 // `vitok evaluate MODEL --data SRC`: reconstruction scores with the protocol they were measured by, and a page of pictures.
 
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "../atomic-file.js";
 import { openSource } from "../data/source.js";
-import {
-  evaluateReconstruction,
-  type ReconstructionMetric,
-  type ReconstructionScores,
-  reconstructionMetrics,
-} from "../evaluate/reconstruction.js";
+import { evaluateReconstruction, type ReconstructionScores } from "../evaluate/reconstruction.js";
 import { reportOf } from "../evaluate/reconstruction-report.js";
 import { writeReport } from "../evaluate/report.js";
-import type { TrunkName } from "../perceptual/lpips.js";
-import { weightStatus } from "../perceptual/weights.js";
 import { variantName } from "../tokenizer/config.js";
 import { loadModel, type PlacementOptions } from "./model.js";
-import { type Output, openOutput, styled, table } from "./output.js";
+import { type Output, openOutput, table } from "./output.js";
 import { openProgress } from "./progress.js";
+import { printScores, readPlan, type ScoreOptions } from "./scores.js";
 
-interface EvaluateCommandOptions extends PlacementOptions {
+interface EvaluateCommandOptions extends PlacementOptions, ScoreOptions {
   readonly data: string;
-  readonly metrics: readonly string[];
-  readonly lpipsTrunk?: TrunkName;
   readonly size?: number;
   readonly count?: number;
   readonly batchSize?: number;
   readonly keep?: number;
+  readonly realStats?: string;
   readonly report?: string;
+  readonly out?: string;
+  readonly resume?: boolean;
   readonly json?: boolean;
 }
 
@@ -35,71 +33,68 @@ export async function run(
   options: EvaluateCommandOptions,
 ): Promise<number> {
   const output = openOutput(options);
-  const unknown = options.metrics.find((name) => !isMetric(name));
-  if (unknown !== undefined) {
-    output.log(
-      `Expected metrics of ${reconstructionMetrics.join(", ")}, received "${unknown}". Leave it out.`,
-    );
+  const plan = readPlan(options, output);
+  if (!plan) return usageError;
+  const { data, report, count, keep, realStats, out, resume } = options;
+  if (resume && !out) {
+    output.log("Expected --out with --resume: the folder that holds the state. Add it.");
     return usageError;
   }
-  const metrics = options.metrics.filter(isMetric);
-  const { data, report, count, keep } = options;
   const source = await openSource(data);
   const { tokenizer, ...model } = await loadModel(target, options);
   const progress = openProgress("evaluate", { total: Math.min(count ?? Infinity, source.length) });
-  const lpipsTrunk = options.lpipsTrunk ?? (metrics.includes("lpips") ? bestTrunk() : undefined);
+  const state = out && join(out, "state.safetensors");
   const scores = await evaluateReconstruction(tokenizer, source, {
-    ...{ metrics, count, keep, lpipsTrunk },
+    ...plan,
+    ...{ count, keep, realStats },
     size: options.size ?? model.size,
     batchSize: options.batchSize ?? 16,
     galleryCount: report ? 12 : 0,
     model: model.id,
+    state: state ? { path: state, isResumed: resume ?? false } : undefined,
     onProgress: (done) => progress.update(done),
   }).finally(progress.stop);
   tokenizer.dispose();
 
   const title = variantName(tokenizer.config);
-  const command = `npx vitok evaluate ${target} --data ${data} --metrics ${metrics.join(",")}`;
+  const command = `npx vitok ${process.argv.slice(2).map(quoted).join(" ")}`;
   const summary = `${model.folder} on ${scores.protocol.count} pictures of ${source.name}.`;
   const page =
     report && (await writeReport(report, { ...reportOf(scores), title, summary, command }));
+  const { gallery: _, ...numbers } = scores;
+  const result = { model: model.folder, variant: title, ...numbers };
+  const file = out && join(out, "scores.json");
+  if (file) writeFileAtomic(file, `${JSON.stringify(result, null, 2)}\n`);
+  if (state) rmSync(state, { force: true });
+
   print(scores, output);
   if (page) output.print(`\nReport  ${page}`);
-  const { gallery: _, ...numbers } = scores;
-  output.result({
-    model: model.folder,
-    variant: title,
-    ...numbers,
-    ...(page ? { report: page } : {}),
-  });
+  if (file) output.print(`\nScores  ${file}`);
+  output.result({ ...result, ...(page ? { report: page } : {}) });
   return 0;
 }
 
-const isMetric = (name: string): name is ReconstructionMetric =>
-  (reconstructionMetrics as readonly string[]).includes(name);
+/** As a shell takes it back. */
+const quoted = (word: string): string =>
+  /^[\w./:=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 
-/** The first trunk in the papers' order of use whose weights are here; vgg, whose absence is then an error, where none is. */
-function bestTrunk(): TrunkName {
-  const here = new Set(weightStatus().flatMap(({ name, path }) => (path ? [name] : [])));
-  const order = [
-    ["vgg", "vgg16", "lpips-vgg"],
-    ["alex", "alexnet", "lpips-alex"],
-    ["squeeze", "squeezenet", "lpips-squeeze"],
-  ] as const;
-  return order.find(([, trunk, heads]) => here.has(trunk) && here.has(heads))?.[0] ?? "vgg";
-}
-
-function print({ metrics, intervals, protocol, unreadable }: ReconstructionScores, output: Output) {
-  const rows = Object.entries(metrics).map(([name, value]) => ({
-    metric: name,
-    mean: value.toFixed(4),
-    "95 %": Number.isNaN(intervals[name]) ? "-" : `± ${intervals[name]!.toFixed(4)}`,
-    network: name === "LPIPS" ? (protocol.lpips ?? "") : "",
-  }));
-  output.print(table(rows));
-  output.print(`\n${styled("bold", "protocol")}`);
-  for (const [name, value] of Object.entries(protocol)) output.print(`  ${name}: ${value ?? "-"}`);
-  if (!unreadable.length) return;
-  output.log(`\n${unreadable.length} files could not be read and are in no score:`);
-  for (const { reason } of unreadable) output.log(`  ${reason}`);
+function print(scores: ReconstructionScores, output: Output): void {
+  printScores(scores, output);
+  const { drift, saturated, nonFinite, grid } = scores.artefacts;
+  const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
+  output.print();
+  output.print(
+    table([
+      { artefact: "grid at the patch period, in 1/255", value: grid.amplitude.toFixed(3) },
+      { artefact: "colour drift R G B, in 1/255", value: drift.map((d) => d.toFixed(2)).join(" ") },
+      {
+        artefact: "saturated (originals)",
+        value: `${percent(saturated.recon)} (${percent(saturated.original)})`,
+      },
+      { artefact: "not finite", value: percent(nonFinite) },
+    ]),
+  );
+  if (!scores.unreadable.length) return;
+  output.log(`\n${scores.unreadable.length} files could not be read and are in no score:`);
+  for (const { reason } of scores.unreadable) output.log(`  ${reason}`);
 }

@@ -51,21 +51,28 @@ export function pixelsOf(
   );
 }
 
-/**
- * Pixels [B, 3, T, H, W] to bytes [B, T, H, W, 3]: clamped to [-1, 1], then rounded to the nearest byte
- * (`standard` protocol) or truncated (`vitok-paper`).
- */
-export function bytesOf(pixels: Tensor, rounding: "nearest" | "truncated" = "nearest"): Uint8Array {
+/** `standard` rounds to the nearest byte, `vitok-paper` truncates. */
+export type Rounding = "nearest" | "truncated";
+
+/** Pixels in [-1, 1] to bytes of the same shape where they lie, clamped: (x + 1) * 127.5, then rounded. */
+export function roundToBytes(pixels: Tensor, rounding: Rounding = "nearest"): Tensor {
   return scope(() => {
     const scaled = pixels.detach().to({ dtype: "float32" }).clamp(-1, 1).add(1).mul(127.5);
     const whole = rounding === "nearest" ? scaled.round() : scaled; // the cast below truncates
-    const bytes = whole.to({ dtype: "uint8" }).permute([0, 2, 3, 4, 1]).contiguous();
+    return whole.to({ dtype: "uint8" });
+  });
+}
+
+/** Pixels [B, 3, T, H, W] in [-1, 1] to bytes [B, T, H, W, 3] in memory. */
+export function bytesOf(pixels: Tensor, rounding?: Rounding): Uint8Array {
+  return scope(() => {
+    const bytes = roundToBytes(pixels, rounding).permute([0, 2, 3, 4, 1]).contiguous();
     return bytes.toArray() as Uint8Array;
   });
 }
 
 /** Pixels [B, 3, T, H, W] as B clips; see `bytesOf`. */
-export function clipsOf(pixels: Tensor, rounding?: "nearest" | "truncated"): Clip[] {
+export function clipsOf(pixels: Tensor, rounding?: Rounding): Clip[] {
   const [count = 0, , frames = 0, height = 0, width = 0] = pixels.shape;
   const bytes = bytesOf(pixels, rounding);
   const length = frames * height * width * 3;

@@ -1,57 +1,67 @@
-// Which pictures a report shows: some spread evenly over the set, and both ends by PSNR. Only those are kept in memory.
+// The pictures of a report: some spread evenly over the set, and both ends by PSNR. They are made again when all files are
+// scored, so that none is kept in memory or in the state of an interrupted evaluation.
+import { batchOf, clipsOf } from "../data/batch.js";
+import type { Source } from "../data/source.js";
+import { evaluationCrop } from "../data/transform.js";
+import { scope } from "../torch/index.js";
+import type { Rules } from "./plan.js";
+import type { ReconstructionPass } from "./reconstruction-pass.js";
 import type { GalleryItem } from "./report.js";
 
-type Offer = Omit<GalleryItem, "note">;
-
-export class Gallery {
-  readonly #spread = new Map<number, Offer>();
-  readonly #wanted: ReadonlySet<number>;
-  readonly #endSize: number;
-  #worst: Offer[] = [];
-  #best: Offer[] = [];
-  #offered = 0;
-
-  /** Of `total` files at most `count` are kept: half of them spread over the set, a quarter from each end. */
-  constructor(total: number, count: number) {
-    this.#endSize = Math.floor(count / 4);
-    const spread = Math.min(total, count - 2 * this.#endSize);
-    this.#wanted = new Set(
-      Array.from({ length: spread }, (_, i) => Math.floor(((i + 0.5) * total) / spread)),
-    );
-  }
-
-  /** Shows it file `index` of the set; clips that it keeps are copied. */
-  offer(index: number, item: Offer): void {
-    this.#offered++;
-    const isWorst = belongs(this.#worst, this.#endSize, (other) => item.psnr < other.psnr);
-    const isBest = belongs(this.#best, this.#endSize, (other) => item.psnr > other.psnr);
-    if (!isWorst && !isBest && !this.#wanted.has(index)) return;
-    const own = { ...item, original: copy(item.original), recon: copy(item.recon) };
-    if (this.#wanted.has(index)) this.#spread.set(index, own);
-    const byPsnr = (a: Offer, b: Offer) => a.psnr - b.psnr;
-    if (isWorst) this.#worst = [...this.#worst, own].sort(byPsnr).slice(0, this.#endSize);
-    if (isBest) this.#best = [...this.#best, own].sort(byPsnr).slice(-this.#endSize);
-  }
-
-  /** The spread ones in the set's order, then the worst, then the best; each picture once. */
-  items(): GalleryItem[] {
-    const noted = (items: Offer[], note: string) =>
-      items.map((item) => ({ ...item, note: `${note} of ${this.#offered}` }));
-    const all: GalleryItem[] = [
-      ...this.#spread.values(),
-      ...noted(this.#worst, "worst"),
-      ...noted(this.#best.reverse(), "best"),
-    ];
-    const files = all.map(({ file }) => file);
-    return all.filter(({ file }, i) => files.indexOf(file) === i);
-  }
+interface GalleryOptions {
+  /** Height and width of the crop, pixels. */
+  readonly size: number;
+  readonly rules: Rules;
+  /** At most so many pictures. */
+  readonly count: number;
 }
 
-function belongs(end: Offer[], size: number, beats: (other: Offer) => boolean): boolean {
-  return end.length < size || end.some(beats);
+/** Loads and reconstructs the pictures again that a report shows. */
+export async function makeGallery(
+  set: Source,
+  pass: ReconstructionPass,
+  { size, rules, count }: GalleryOptions,
+): Promise<GalleryItem[]> {
+  const { files, places } = pass.scoreboard.state;
+  const items: GalleryItem[] = [];
+  for (const { index, ...note } of pickPictures(pass.scoreboard.psnrs, count)) {
+    const original = evaluationCrop(await set.load(places[index]!), size, rules.filter);
+    const [recon] = scope(() => {
+      const { pixels } = pass.reconstruct(batchOf([original]));
+      return clipsOf(pixels, rules.rounding);
+    });
+    items.push({
+      ...{ file: files[index]!, original, recon: recon! },
+      ...{ psnr: pass.scoreboard.psnrs[index]!, ...note },
+    });
+  }
+  return items;
 }
 
-/** A batch's clips share its memory; one of them must not hold all of it. */
-function copy<T extends { bytes: Uint8Array }>(clip: T): T {
-  return { ...clip, bytes: clip.bytes.slice() };
+interface Picked {
+  /** Into the list of PSNRs. */
+  readonly index: number;
+  /** "worst of 500", "best of 500"; absent for a plain sample. */
+  readonly note?: string;
+}
+
+/**
+ * Of the files with these PSNRs at most `count`, each once: a quarter from each end, worst and best first; before them
+ * others, spread over the set in its order.
+ */
+export function pickPictures(psnrs: readonly number[], count: number): Picked[] {
+  const total = psnrs.length;
+  const endSize = Math.floor(Math.min(count, total) / 4);
+  const spread = Math.min(total, count - 2 * endSize);
+  const byPsnr = psnrs.map((_, index) => index).sort((a, b) => psnrs[a]! - psnrs[b]!);
+  const noted = (indices: readonly number[], note: string): Picked[] =>
+    indices.map((index) => ({ index, note: `${note} of ${total}` }));
+  const ends = [
+    ...noted(byPsnr.slice(0, endSize), "worst"),
+    ...noted(byPsnr.reverse().slice(0, endSize), "best"),
+  ];
+  const plain = Array.from({ length: spread }, (_, i) => Math.floor(((i + 0.5) * total) / spread))
+    .filter((index) => ends.every((end) => end.index !== index))
+    .map((index) => ({ index }));
+  return [...plain, ...ends];
 }

@@ -1,14 +1,17 @@
-// The passport of a score: what was measured on which set, and how. Two scores compare where their passports agree.
-// Spec section 5, protocol `standard`.
+// The passport of a score: what was measured on which set, and how. Two scores compare where their passports agree
+// (compare.ts). Spec section 5; the rules behind the two names are plan.ts.
 import { createHash } from "node:crypto";
 import { createReadStream, statSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import type { Source } from "../data/source.js";
+import type { FeatureNetwork } from "../perceptual/feature-network.js";
 import type { TrunkName } from "../perceptual/lpips.js";
 import { findWeights, type WeightName } from "../perceptual/weights.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { torchVersion } from "../torch/index.js";
 import { version } from "../version.js";
+import type { Networks } from "./networks.js";
+import type { Plan, ProtocolName } from "./plan.js";
 
 /** Which weights were judged; the hash is that of model.safetensors, null for a model that no file holds. */
 export type WeightsId = {
@@ -16,68 +19,137 @@ export type WeightsId = {
   readonly weightsHash: string | null;
 };
 
-/** Flat, so that it prints as a table. Hashes are the first 16 hex digits of a SHA-256. */
-export type Protocol = WeightsId & {
-  readonly name: "standard";
-  readonly set: string;
-  /** Of the names in their order, one a line. */
-  readonly setHash: string;
-  /** Files scored. */
-  readonly count: number;
+/** How the pictures that are scored came about: out of a model, or out of files. null is what does not apply. */
+type Making = {
   /** Height and width of the crop, pixels. */
-  readonly size: number;
+  readonly size: number | null;
   readonly crop: string;
   readonly resize: string;
   readonly rounding: string;
-  readonly latent: string;
+  readonly latent: string | null;
   /** Masked models: leading tokens that were decoded; null is all of them. */
   readonly keep: number | null;
-  /** Trunk and the hashes of its file and its heads; null where LPIPS was not asked for. */
-  readonly lpips: string | null;
-  readonly dtype: string;
-  readonly device: string;
-  readonly vitok: string;
-  readonly libtorch: string;
+  readonly weights: WeightsId["weights"] | null;
+  readonly weightsHash: string | null;
+  /** The set of files that is judged, and the hash of its names. */
+  readonly fake: string | null;
+  readonly fakeHash: string | null;
 };
 
-export interface ProtocolFacts {
-  readonly count: number;
+/** How each score was computed; null for one that was not asked for. */
+type Methods = {
+  readonly psnr: string | null;
+  /** Where it changes a score: pooled PSNR. */
+  readonly batchSize: number | null;
+  readonly ssim: string | null;
+  readonly msSsim: string | null;
+  /** Trunk and the hashes of its file and its heads. */
+  readonly lpips: string | null;
+  /** Network, tap, input and the hash of its file; so are the next ones. */
+  readonly fid: string | null;
+  /** Hash of the file that the originals' statistics came from, where it does not say that they are this set's. */
+  readonly realStats: string | null;
+  readonly is: string | null;
+  readonly fvd: string | null;
+};
+
+/** Flat, so that it prints as a table. Hashes are the first 16 hex digits of a SHA-256. */
+export type Protocol = Making &
+  Methods & {
+    readonly name: ProtocolName;
+    readonly set: string;
+    /** Of the names in their order, one a line; null for statistics that do not tell. */
+    readonly setHash: string | null;
+    /** Files scored. */
+    readonly count: number;
+    readonly dtype: string;
+    readonly device: string;
+    readonly vitok: string;
+    readonly libtorch: string;
+  };
+
+export const versions = () => ({ vitok: version, libtorch: torchVersion() });
+
+export interface ReconstructionFacts {
   readonly size: number;
   readonly keep: number | undefined;
-  readonly lpipsTrunk: TrunkName | undefined;
   readonly model: WeightsId;
 }
 
-export async function standardProtocol(
+/** Of reconstructions by a tokenizer. */
+export function describeMaking(
+  { rules }: Plan,
   tokenizer: Tokenizer,
-  source: Source,
-  facts: ProtocolFacts,
-): Promise<Protocol> {
-  const { count, size, keep, lpipsTrunk, model } = facts;
+  { size, keep, model }: ReconstructionFacts,
+): Making & Pick<Protocol, "dtype" | "device"> {
   const { dtype, device } = tokenizer.encoder.norm.weight;
   return {
-    name: "standard",
-    set: source.name,
-    setHash: listHash(source),
-    count,
     size,
     crop: "short side, then centre",
-    resize: "bicubic, antialiased",
-    rounding: "nearest uint8",
+    resize: `${rules.filter}, antialiased`,
+    rounding: rules.rounding === "nearest" ? "nearest uint8" : "truncated to uint8",
     latent: "mean",
     keep: keep ?? null,
     weights: model.weights,
     weightsHash: model.weightsHash,
-    lpips: lpipsTrunk ? await describeLpips(lpipsTrunk) : null,
+    fake: null,
+    fakeHash: null,
     dtype,
     device,
-    vitok: version,
-    libtorch: torchVersion(),
   };
 }
 
+/** Of files scored as they are. */
+export function describeFiles(
+  fake: Pick<Source, "name"> & { hash: string | null },
+  device: string,
+): Making & Pick<Protocol, "dtype" | "device"> {
+  return {
+    size: null,
+    crop: "none",
+    resize: "none",
+    rounding: "files as they are",
+    latent: null,
+    keep: null,
+    weights: null,
+    weightsHash: null,
+    fake: fake.name,
+    fakeHash: fake.hash,
+    dtype: "float32",
+    device,
+  };
+}
+
+/** How the metrics of a plan are computed. `batchSize` is recorded where it changes a score. */
+export async function describeMethods(
+  { metrics, rules, fidTap, lpipsTrunk }: Plan,
+  { image, video }: Pick<Networks, "image" | "video">,
+  batchSize: number,
+): Promise<Omit<Methods, "realStats">> {
+  const isAsked = (name: Plan["metrics"][number]) => metrics.includes(name);
+  const { isPsnrPooled, isByFrame, splits, splitOrder } = rules;
+  const frames = isByFrame ? "; clips by frame index" : "";
+  const parts = splits === 1 ? "the whole set" : `${splits} splits, ${splitOrder}`;
+  return {
+    psnr: isAsked("psnr") ? (isPsnrPooled ? "pooled error of a batch" : "per picture") : null,
+    batchSize: isAsked("psnr") && isPsnrPooled ? batchSize : null,
+    ssim: isAsked("ssim") ? "11 x 11 Gaussian, sigma 1.5, mirrored border" : null,
+    msSsim: isAsked("ms-ssim") ? "5 scales, 11 x 11 Gaussian, sigma 1.5" : null,
+    lpips: isAsked("lpips") ? await describeLpips(lpipsTrunk) : null,
+    fid: isAsked("fid") ? (await describeNetwork(image!, `tap ${fidTap}`)) + frames : null,
+    is: isAsked("is") ? `${await describeNetwork(image!, "logits")}; ${parts}${frames}` : null,
+    fvd: isAsked("fvd") ? await describeNetwork(video!, "logits") : null,
+  };
+}
+
+async function describeNetwork(network: FeatureNetwork, tap: string): Promise<string> {
+  const { name, input, weightsPath } = network;
+  const hash = weightsPath ? await fileHash(weightsPath) : "no file";
+  return `${name} ${tap}; ${input}; ${hash}`;
+}
+
 /** Of the names of a set's files in their order, one a line. */
-function listHash(source: Source): string {
+export function listHash(source: Source): string {
   const hash = createHash("sha256");
   for (let index = 0; index < source.length; index++) hash.update(`${source.id(index)}\n`);
   return shortened(hash.digest("hex"));

@@ -1,98 +1,115 @@
 // Reconstruction scores of a tokenizer on a set, in one pass: crop, encode to the posterior's mean, decode, round to
-// bytes, compare. Paper, section 2.3; spec section 5, protocol `standard`.
-import { type Batch, bytesOf, pixelsOf } from "../data/batch.js";
+// bytes, and all metrics at once. Paper, section 2.3; spec section 5. Scores of files against files: picture-sets.ts.
+import { existsSync } from "node:fs";
 import { Loader } from "../data/loader.js";
 import type { Source } from "../data/source.js";
-import { type Clip, createClip } from "../media/clip.js";
-import { lpips } from "../metrics/lpips.js";
-import { type PictureMetric, summarise } from "../metrics/metric.js";
-import { psnr } from "../metrics/psnr.js";
-import { ssim } from "../metrics/ssim.js";
-import { Lpips, type TrunkName } from "../perceptual/lpips.js";
+import type { Artefacts, GridScore } from "../metrics/artefacts.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import { scope, Tensor } from "../torch/index.js";
-import { Gallery } from "./gallery.js";
-import { type Protocol, standardProtocol, type WeightsId } from "./protocol.js";
+import { scoreGrid } from "./flat-pictures.js";
+import { makeGallery } from "./gallery.js";
+import { type GivenNetworks, loadNetworks, type Networks } from "./networks.js";
+import { type Plan, type PlanOptions, planOf } from "./plan.js";
+import {
+  describeMaking,
+  describeMethods,
+  listHash,
+  type Protocol,
+  versions,
+  type WeightsId,
+} from "./protocol.js";
+import { ReconstructionPass, type Unreadable } from "./reconstruction-pass.js";
+import { loadReference, type Reference, saveReference } from "./reference.js";
 import type { GalleryItem } from "./report.js";
+import type { ScoreSummary } from "./scoreboard.js";
+import { type SetScores, scoreSets } from "./set-scores.js";
 
-/** What can be asked for. */
-export const reconstructionMetrics = ["psnr", "ssim", "lpips"] as const;
-export type ReconstructionMetric = (typeof reconstructionMetrics)[number];
-
-export interface EvaluateOptions {
+export interface EvaluateOptions extends PlanOptions {
   /** Height and width of the crop, pixels. */
   readonly size: number;
   readonly batchSize: number;
-  readonly metrics: readonly ReconstructionMetric[];
   /** The first so many files only. */
   readonly count?: number | undefined;
   /** Masked models: decode from the first so many tokens. */
   readonly keep?: number | undefined;
-  /** vgg by default. */
-  readonly lpipsTrunk?: TrunkName | undefined;
   /** At most so many pictures come back for the report; none by default. */
   readonly galleryCount?: number | undefined;
   /** For the passport; raw weights that no file holds by default. */
   readonly model?: WeightsId | undefined;
+  /** A file (.npz) of the originals' statistics for FID: read where it is, else made and written. */
+  readonly realStats?: string | undefined;
+  readonly state?: StateOptions | undefined;
+  /** Instead of loading them. */
+  readonly networks?: GivenNetworks | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** By the papers' names: PSNR (dB), SSIM, LPIPS. */
-export type Scores = Readonly<Record<string, number>>;
+/** Where everything seen so far is saved, so that a killed evaluation goes on. It stays: removing it is the caller's. */
+export interface StateOptions {
+  /** A .safetensors file. */
+  readonly path: string;
+  /** Go on from it, where it is. */
+  readonly isResumed: boolean;
+  /** A minute by default. */
+  readonly everyMs?: number;
+}
 
-export interface ReconstructionScores {
-  /** Means over pictures; of clips, over frames. */
-  readonly metrics: Scores;
-  /** Half-widths of the means' 95 % confidence intervals; NaN for one file. */
-  readonly intervals: Scores;
-  /** One a file, in the set's order; of a clip, the mean of its frames. */
-  readonly perImage: readonly { readonly file: string; readonly scores: Scores }[];
+/** Scores by the papers' names: PSNR (dB), SSIM, LPIPS, the means over pictures and frames; rFID, rIS, rFVD. */
+export interface ReconstructionScores extends ScoreSummary, SetScores {
+  readonly metrics: SetScores["metrics"];
+  readonly artefacts: Artefacts & { readonly grid: GridScore };
   readonly protocol: Protocol;
   readonly gallery: readonly GalleryItem[];
   /** Left out of every score. */
-  readonly unreadable: readonly { readonly file: string; readonly reason: string }[];
+  readonly unreadable: readonly Unreadable[];
 }
 
 /**
  * Scores a tokenizer on the files of a source in their listed order.
- * @throws an Error where more than 5 % of the files cannot be read, or where LPIPS is asked for and has no weights
+ * @throws an Error where more than 5 % of the files cannot be read, where a metric is asked for and its network has no
+ * weights, where saved statistics or a saved state are of another protocol, and for FVD of pictures
  */
 export async function evaluateReconstruction(
   tokenizer: Tokenizer,
   source: Source,
   options: EvaluateOptions,
 ): Promise<ReconstructionScores> {
-  const { size, batchSize, keep, metrics, model = unsaved, lpipsTrunk = "vgg" } = options;
-  const { device } = tokenizer.encoder.norm.weight;
+  const plan = planOf(options);
   const set = firstOf(source, options.count ?? source.length);
-  const hasLpips = metrics.includes("lpips");
-  const network = hasLpips ? Lpips.load({ trunk: lpipsTrunk, device }) : undefined;
+  const { device } = tokenizer.encoder.norm.weight;
+  const networks = loadNetworks(plan, { device, given: options.networks });
+  let reference: Reference | undefined;
+  let pass: ReconstructionPass | undefined;
   try {
-    const scoreboard = new Scoreboard(metrics, network);
-    const gallery = new Gallery(set.length, options.galleryCount ?? 0);
-    const loader = new Loader(set, { size, batchSize, augment: false });
-    for await (const batch of loader) {
-      const recon = { ...batch, bytes: reconstructBytes(tokenizer, batch, keep) };
-      const psnrs = scoreboard.update(batch, recon);
-      batch.files.forEach((file, i) => {
-        const clips = { original: clipAt(batch, i), recon: clipAt(recon, i) };
-        gallery.offer(batch.indices[i]!, { file, ...clips, psnr: psnrs[i]! });
-      });
-      options.onProgress?.(batch.indices.at(-1)! + 1, set.length);
-    }
-    const { unreadable } = loader;
-    if (!scoreboard.files.length)
-      throw new Error(
-        `Expected readable files in ${set.name}, received none: ${unreadable[0]?.reason}.`,
-      );
-    const facts = { size, keep, model, count: scoreboard.files.length };
-    const protocol = await standardProtocol(tokenizer, set, {
-      ...facts,
-      lpipsTrunk: hasLpips ? lpipsTrunk : undefined,
-    });
-    return { ...scoreboard.summary(), protocol, gallery: gallery.items(), unreadable };
+    const described = await describe(tokenizer, set, { plan, networks, options });
+    reference = await findReference(described, plan, options);
+    const isForeign = reference !== undefined && reference.setHash !== described.setHash;
+    const protocol = { ...described, realStats: isForeign ? reference!.hash : null };
+    const { keep, size, galleryCount: count = 0 } = options;
+    const facts = { count: set.length, keep, hasRealMoments: reference !== undefined };
+    pass = new ReconstructionPass(tokenizer, { plan, networks }, facts);
+    const identity = { ...protocol, hasRealMoments: facts.hasRealMoments };
+    const unreadable = await look(pass, set, { plan, options, identity });
+    pass.fake.finish();
+
+    const real = reference ? { fid: [reference.moments], fvd: pass.real.fvd } : pass.real;
+    const sets = scoreSets(plan, { real, fake: pass.fake, prefix: "r" });
+    if (!reference) saveReal(pass, protocol, options);
+    const pairs = pass.scoreboard.summary(set.classes);
+    const grid = scoreGrid(pass, { size, config: tokenizer.config });
+    return {
+      ...pairs,
+      ...sets,
+      metrics: { ...pairs.metrics, ...sets.metrics },
+      warnings: [...sets.warnings, ...(reference?.warning ? [reference.warning] : [])],
+      artefacts: { ...pass.artefacts.compute(), grid },
+      protocol: { ...protocol, count: pairs.perImage.length },
+      gallery: await makeGallery(set, pass, { size, rules: plan.rules, count }),
+      unreadable,
+    };
   } finally {
-    network?.dispose();
+    pass?.dispose();
+    reference?.moments.dispose();
+    networks.dispose();
   }
 }
 
@@ -108,69 +125,81 @@ function firstOf(source: Source, count: number): Source {
   };
 }
 
-type Bytes = Pick<Batch, "bytes" | "shape">;
-
-/** Encode to the mean, decode, clamp, round to the nearest byte: [B, T, H, W, 3] -> the same. */
-function reconstructBytes(
+/** The passport before anything is seen: its count is that of the files to come. */
+async function describe(
   tokenizer: Tokenizer,
-  batch: Bytes,
-  keep: number | undefined,
-): Uint8Array {
-  const { device } = tokenizer.encoder.norm.weight;
-  return scope(() => bytesOf(tokenizer.reconstruct(pixelsOf(batch, { device }), { keep })));
+  set: Source,
+  { plan, networks, options }: { plan: Plan; networks: Networks; options: EvaluateOptions },
+): Promise<Protocol> {
+  const { size, keep, batchSize, model = unsaved } = options;
+  return {
+    name: plan.protocol,
+    set: set.name,
+    setHash: listHash(set),
+    count: set.length,
+    ...describeMaking(plan, tokenizer, { size, keep, model }),
+    ...(await describeMethods(plan, networks, batchSize)),
+    realStats: null,
+    ...versions(),
+  };
 }
 
-function clipAt({ bytes, shape }: Bytes, index: number): Clip {
-  const [, frames, height, width] = shape;
-  const length = frames * height * width * 3;
-  const own = bytes.subarray(index * length, (index + 1) * length);
-  return createClip(own, { frames, height, width });
+async function findReference(
+  protocol: Protocol,
+  { fidTap }: Plan,
+  { realStats }: EvaluateOptions,
+): Promise<Reference | undefined> {
+  if (!realStats || !protocol.fid || !existsSync(realStats)) return undefined;
+  return loadReference(realStats, protocol, Number(fidTap));
 }
 
-/** The scores of every file so far. */
-class Scoreboard {
-  readonly files: string[] = [];
-  readonly #asked: readonly PictureMetric[];
-  /** Always there: the gallery is ordered by it. */
-  readonly #psnr = psnr();
-  /** By metric, one number a file. */
-  readonly #values = new Map<PictureMetric, number[]>();
+function saveReal(
+  { real }: ReconstructionPass,
+  protocol: Protocol,
+  { realStats }: EvaluateOptions,
+): void {
+  const [moments, ...others] = real.fid;
+  if (!realStats || !moments) return;
+  if (others.length)
+    throw new Error(
+      "Expected pictures for real-stats, received clips scored by frame index. Leave real-stats out.",
+    );
+  saveReference(realStats, moments, protocol);
+}
 
-  constructor(asked: readonly ReconstructionMetric[], network: Lpips | undefined) {
-    const make = { psnr: () => this.#psnr, ssim, lpips: () => lpips(network!) };
-    this.#asked = asked.map((name) => make[name]());
-    for (const metric of [this.#psnr, ...this.#asked]) this.#values.set(metric, []);
-  }
+interface LookOptions {
+  readonly plan: Plan;
+  readonly options: EvaluateOptions;
+  /** What a saved state must agree with. */
+  readonly identity: Readonly<Record<string, unknown>>;
+}
 
-  /** Adds a batch; returns the PSNR of each of its files. */
-  update(batch: Batch, recon: Bytes): number[] {
-    const [count, frames] = batch.shape;
-    this.files.push(...batch.files);
-    scope(() => {
-      const [real, fake] = [batch, recon].map(({ bytes, shape }) =>
-        Tensor.from(bytes, shape).permute([0, 4, 1, 2, 3]),
-      ) as [Tensor, Tensor];
-      for (const [metric, values] of this.#values) {
-        metric.update(real, fake);
-        const byFrame = metric.values.slice(-count * frames);
-        for (let i = 0; i < count; i++)
-          values.push(summarise(byFrame.slice(i * frames, (i + 1) * frames)).mean);
-      }
-    });
-    return this.#values.get(this.#psnr)!.slice(-count);
+/** The pass over the files, from where a saved state stands; resolves to those that cannot be read. */
+async function look(
+  pass: ReconstructionPass,
+  set: Source,
+  { plan, options, identity }: LookOptions,
+): Promise<Unreadable[]> {
+  const { size, batchSize, state, onProgress } = options;
+  const isResumed = state?.isResumed && existsSync(state.path);
+  const start = isResumed
+    ? pass.restore(state.path, identity)
+    : { nextSample: 0, unreadable: [] as readonly Unreadable[] };
+  const loader = new Loader(set, {
+    ...{ size, batchSize, augment: false, filter: plan.rules.filter },
+    startSample: start.nextSample,
+  });
+  const unreadable = () => [...start.unreadable, ...loader.unreadable];
+  let savedMs = performance.now();
+  for await (const batch of loader) {
+    pass.update(batch);
+    onProgress?.(loader.sample, set.length);
+    if (!state || performance.now() - savedMs < (state.everyMs ?? 60_000)) continue;
+    pass.save(state.path, identity, { nextSample: loader.sample, unreadable: unreadable() });
+    savedMs = performance.now();
   }
-
-  summary(): Pick<ReconstructionScores, "metrics" | "intervals" | "perImage"> {
-    const valuesOf = (metric: PictureMetric) => this.#values.get(metric)!;
-    const collect = (value: (metric: PictureMetric) => number): Scores =>
-      Object.fromEntries(this.#asked.map((metric) => [metric.name, value(metric)]));
-    return {
-      metrics: collect((metric) => summarise(metric.values).mean),
-      intervals: collect((metric) => summarise(valuesOf(metric)).halfWidth),
-      perImage: this.files.map((file, i) => ({
-        file,
-        scores: collect((metric) => valuesOf(metric)[i]!),
-      })),
-    };
-  }
+  if (pass.scoreboard.state.files.length) return unreadable();
+  throw new Error(
+    `Expected readable files in ${set.name}, received none: ${unreadable()[0]?.reason}.`,
+  );
 }

@@ -34,6 +34,7 @@ h2 + *, .note + * { margin-top: 1.25rem; }
 .scores dd { font-size: 2rem; line-height: 1.2; font-weight: 600; letter-spacing: -.02em; }
 .scores small { font-size: 1rem; font-weight: 400; letter-spacing: 0; margin-left: .3rem; color: var(--soft); }
 .scores .detail { font-size: .82rem; font-weight: 400; letter-spacing: 0; color: var(--soft); }
+.warning { color: var(--soft); font-size: .92rem; margin-top: 1rem; padding-left: .9rem; border-left: 3px solid var(--accent); }
 
 article + article { margin-top: 2rem; }
 .file { display: flex; gap: .75rem; align-items: baseline; font-size: .92rem; margin-bottom: .45rem; }
@@ -56,6 +57,8 @@ th { font-weight: 400; padding-right: 1.5rem; }
 td:last-child { text-align: right; white-space: nowrap; }
 .facts th { color: var(--soft); width: 13rem; }
 .facts td:last-child { text-align: left; white-space: normal; }
+.classes td { text-align: right; white-space: nowrap; padding-left: 1.5rem; font-variant-numeric: tabular-nums; }
+.classes tr:first-child { color: var(--soft); }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1.5rem 3rem; align-items: start; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .9rem 1.1rem; overflow-x: auto; font-size: .85rem; line-height: 1.55; }
 code { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; }

@@ -41,6 +41,9 @@ const data: ReportData = {
     { file: "a&b.png", original: clip(0), recon: clip(3), psnr: 31.456, note: "worst of 2" },
   ],
   files: [18, 20, 22].map((psnr) => ({ file: `${psnr}.png`, psnr })),
+  classes: [{ name: "<moon>", count: 7, scores: { PSNR: 19.5 } }],
+  artefacts: { grid: "0.1 of 255" },
+  warnings: ["few samples"],
   command: 'vitok evaluate x --data "<script>"',
   config: "seed: 0",
 };
@@ -62,6 +65,15 @@ describe("the report", () => {
     expect(page.match(/src="data:image\/webp;base64,/g)).toHaveLength(3);
     expect(page).toContain("magnified 4 times");
     expect(page).toContain("<svg");
+  });
+
+  it("shows classes, artefacts and warnings, and the ends of the set apart", async () => {
+    const page = await renderReport(data);
+    expect(page).toContain("<th>&lt;moon&gt;</th><td>7</td><td>19.50</td>");
+    expect(page).toContain("<th>grid</th><td>0.1 of 255</td>");
+    expect(page).toContain('<p class="warning">few samples</p>');
+    expect(page).toContain("<h2>Worst</h2>");
+    expect(page).not.toContain("<h2>Best</h2>");
   });
 
   it("fetches nothing, and shows what it is given as text", async () => {

@@ -30,6 +30,13 @@ export interface GalleryItem {
   readonly note?: string;
 }
 
+/** Means over the files of one class. */
+export interface ClassRow {
+  readonly name: string;
+  readonly count: number;
+  readonly scores: Readonly<Record<string, number>>;
+}
+
 export interface ReportData {
   /** The model's variant, or a run's name. */
   readonly title: string;
@@ -40,6 +47,12 @@ export interface ReportData {
   readonly protocol: Readonly<Record<string, string | number | boolean | null>>;
   readonly charts?: readonly Chart[];
   readonly gallery: readonly GalleryItem[];
+  /** Worst first. */
+  readonly classes?: readonly ClassRow[];
+  /** What a mean score hides, by name: "0.12 of 255". */
+  readonly artefacts?: Readonly<Record<string, string>>;
+  /** What a reader of the scores has to know. */
+  readonly warnings?: readonly string[];
   /** By PSNR, worst first; the page shows both ends. */
   readonly files?: readonly { readonly file: string; readonly psnr: number }[];
   /** The command that makes this page again. */
@@ -64,12 +77,21 @@ export async function writeReport(folder: string, data: ReportData): Promise<str
 
 /** The page as text. */
 export async function renderReport(data: ReportData): Promise<string> {
-  const gallery = await Promise.all(data.gallery.map(galleryRow));
+  const galleries = await Promise.all(
+    gallerySections.map(async ({ title, isIn }) => {
+      const items = data.gallery.filter(({ note = "" }) => isIn(note));
+      const rows = await Promise.all(items.map(galleryRow));
+      return section(title, galleryNote(items), rows.join("\n"));
+    }),
+  );
   const sections = [
     heading(data),
     scores(data.scores),
-    section("Pictures", galleryNote(data.gallery), gallery.join("\n")),
+    warnings(data.warnings ?? []),
+    ...galleries,
     section("Training", "", charts(data.charts ?? [])),
+    section("Artefacts", "What a mean score hides.", facts(data.artefacts ?? {})),
+    section("Classes", "Means over the files of each, worst first.", classes(data.classes ?? [])),
     section("Files", "By PSNR, the two ends of the set.", ends(data.files ?? [])),
     section("Protocol", "What the scores were measured on, and how.", facts(data.protocol)),
     section("Reproduce", "", reproduce(data)),
@@ -118,6 +140,16 @@ function scores(list: readonly Score[]): string {
   return cards.length ? `<dl class="scores">\n${cards.join("\n")}\n</dl>` : "";
 }
 
+function warnings(list: readonly string[]): string {
+  return list.map((text) => `<p class="warning">${html(text)}</p>`).join("\n");
+}
+
+const gallerySections = [
+  { title: "Pictures", isIn: (note: string) => !/^(worst|best)/.test(note) },
+  { title: "Worst", isIn: (note: string) => note.startsWith("worst") },
+  { title: "Best", isIn: (note: string) => note.startsWith("best") },
+];
+
 function galleryNote(gallery: readonly GalleryItem[]): string {
   const frames = gallery.some(({ original }) => original.frames > 1)
     ? " Clips: their middle frame."
@@ -150,6 +182,18 @@ function charts(list: readonly Chart[]): string {
     return svg ? [`<figure><figcaption>${html(chart.title)}</figcaption>${svg}</figure>`] : [];
   });
   return figures.length ? `<div class="charts">${figures.join("\n")}</div>` : "";
+}
+
+function classes(list: readonly ClassRow[]): string {
+  const names = Object.keys(list[0]?.scores ?? {});
+  if (!names.length) return "";
+  const cells = ({ name, count, scores }: ClassRow) =>
+    [count, ...names.map((metric) => significant(scores[metric]!, 4))]
+      .map((value) => `<td>${value}</td>`)
+      .reduce((row, cell) => row + cell, `<th>${html(name)}</th>`);
+  const head = ["files", ...names].map((name) => `<td>${html(name)}</td>`).join("");
+  const rows = list.map((row) => `<tr>${cells(row)}</tr>`);
+  return `<table class="classes"><tr><th></th>${head}</tr>${rows.join("")}</table>`;
 }
 
 function ends(files: readonly { file: string; psnr: number }[]): string {

@@ -1,0 +1,139 @@
+// Scores of files against files: what `vitok metrics` computes. Pairs match by name; sets need no match, and may be saved
+// statistics. Files are scored as they are, so both sides must have been cropped alike. Reconstructions: reconstruction.ts.
+import { matchPairs, scorePairs } from "./file-pairs.js";
+import { type GivenNetworks, loadNetworks } from "./networks.js";
+import { type Plan, type PlanOptions, pairMetrics, planOf, setMetrics } from "./plan.js";
+import { describeFiles, describeMethods, type Protocol, versions } from "./protocol.js";
+import { Scoreboard, type ScoreSummary } from "./scoreboard.js";
+import { type SetScores, scoreSets } from "./set-scores.js";
+import { type LookOptions, lookAt, type PictureSet, type SetSide, saveSide } from "./set-side.js";
+import type { Wanted } from "./set-statistics.js";
+
+export interface PictureSetOptions extends PlanOptions {
+  readonly batchSize: number;
+  /** "cpu" or "cuda:0" */
+  readonly device: string;
+  /** Where the real set's statistics for FID are written (.npz). */
+  readonly saveStats?: string | undefined;
+  /** Instead of loading them. */
+  readonly networks?: GivenNetworks | undefined;
+  readonly onProgress?: ((part: Part, done: number, total: number) => void) | undefined;
+}
+
+/** What is being looked at. */
+export type Part = "pairs" | "real" | "fake";
+
+/** By the papers' names: PSNR (dB), SSIM, LPIPS, FID, IS, FVD. */
+export interface PictureSetScores extends SetScores, Omit<ScoreSummary, "perClass"> {
+  readonly metrics: SetScores["metrics"];
+  readonly protocol: Protocol;
+}
+
+/**
+ * Scores the fake set against the real one.
+ * @throws an Error where pairs do not match by name or differ in size, where saved statistics are of another protocol or
+ * asked for more than FID, and where weights are missing; MediaError for a file that cannot be read
+ */
+export async function scorePictureSets(
+  real: PictureSet,
+  fake: PictureSet,
+  options: PictureSetOptions,
+): Promise<PictureSetScores> {
+  const plan = planOf(options);
+  requireFiles(plan, [real, fake]);
+  const { device, batchSize, networks: given, saveStats } = options;
+  const networks = loadNetworks(plan, { device, given });
+  const sides: SetSide[] = [];
+  try {
+    const methods = await describeMethods(plan, networks, batchSize);
+    const look = { plan, networks, batchSize, device, fid: methods.fid };
+    const pairs = await lookAtPairs([real, fake], { ...look, options });
+    for (const [part, set] of Object.entries({ real, fake }) as [Part, PictureSet][])
+      sides.push(
+        await lookAt(set, {
+          ...look,
+          wanted: wantedOf(plan, part),
+          onProgress: (done, total) => options.onProgress?.(part, done, total),
+        }),
+      );
+    const [realSide, fakeSide] = sides as [SetSide, SetSide];
+    if (saveStats) saveSide(saveStats, realSide, look);
+    const sets = scoreSets(plan, { real: realSide.statistics, fake: fakeSide.statistics });
+    return {
+      ...pairs,
+      ...sets,
+      metrics: { ...pairs.metrics, ...sets.metrics },
+      warnings: [...sets.warnings, ...sides.flatMap(({ warning }) => warning ?? [])],
+      protocol: {
+        name: plan.protocol,
+        ...{ set: realSide.name, setHash: realSide.setHash, count: fakeSide.count },
+        ...describeFiles({ name: fakeSide.name, hash: fakeSide.setHash }, device),
+        ...methods,
+        realStats: realSide.setHash ? null : realSide.fileHash,
+        ...versions(),
+      },
+    };
+  } finally {
+    for (const { statistics } of sides) statistics.dispose();
+    networks.dispose();
+  }
+}
+
+/** Writes the statistics of a set of pictures for FID, to be given instead of its files. */
+export async function saveSetStatistics(
+  set: PictureSet,
+  options: PictureSetOptions,
+): Promise<void> {
+  const { device, batchSize, saveStats = "" } = options;
+  const plan = planOf({ ...options, metrics: ["fid"] });
+  const networks = loadNetworks(plan, { device, given: options.networks });
+  try {
+    const { fid } = await describeMethods(plan, networks, batchSize);
+    const side = await lookAt(set, {
+      ...{ plan, networks, batchSize, device, fid, wanted: wantedOf(plan, "real") },
+      onProgress: (done, total) => options.onProgress?.("real", done, total),
+    });
+    try {
+      saveSide(saveStats, side, { fid, device });
+    } finally {
+      side.statistics.dispose();
+    }
+  } finally {
+    networks.dispose();
+  }
+}
+
+function wantedOf({ metrics }: Plan, part: Part): Wanted {
+  const [fid, is, fvd] = setMetrics.map((name) => metrics.includes(name));
+  return { fid: fid!, is: is! && part === "fake", fvd: fvd! };
+}
+
+const asksPairs = ({ metrics }: Plan): boolean =>
+  pairMetrics.some((name) => metrics.includes(name));
+
+const noPairs = { metrics: {}, intervals: {}, perImage: [] };
+
+type PairOptions = Omit<LookOptions, "wanted" | "onProgress"> & { options: PictureSetOptions };
+
+async function lookAtPairs(
+  [real, fake]: readonly [PictureSet, PictureSet],
+  { plan, networks, options, batchSize, device }: PairOptions,
+): Promise<Pick<ScoreSummary, "metrics" | "intervals" | "perImage">> {
+  if (!asksPairs(plan) || typeof real === "string" || typeof fake === "string") return noPairs;
+  const pairs = matchPairs(real, fake);
+  const scoreboard = new Scoreboard(plan, networks.lpips);
+  const onProgress = (done: number) => options.onProgress?.("pairs", done, pairs.length);
+  await scorePairs(scoreboard, { real, fake, pairs }, { batchSize, device, onProgress });
+  const { metrics, intervals, perImage } = scoreboard.summary([]);
+  return { metrics, intervals, perImage };
+}
+
+/** Saved statistics are of FID's features. */
+function requireFiles({ metrics }: Plan, sets: readonly PictureSet[]): void {
+  const saved = sets.find((set) => typeof set === "string");
+  const others = metrics.filter((name) => name !== "fid");
+  if (saved === undefined || !others.length) return;
+  throw new Error(
+    `Expected pictures for ${others.join(", ")}, received the statistics ${saved}. Ask for fid alone.`,
+  );
+}

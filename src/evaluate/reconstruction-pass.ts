@@ -1,0 +1,162 @@
+// One pass of a set through a tokenizer and all metrics at once, and its state, so that a killed evaluation goes on where
+// it was. Reading the set is reconstruction.ts. Legend: B batch, T frames, H W pixels.
+import { type Batch, pixelsOf, roundToBytes } from "../data/batch.js";
+import { ArtefactCounter, type ArtefactSums } from "../metrics/artefacts.js";
+import { readSafetensors, readSafetensorsHeader, writeSafetensors } from "../nn/safetensors.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { noGrad, scope, Tensor } from "../torch/index.js";
+import type { Networks } from "./networks.js";
+import type { Plan } from "./plan.js";
+import { Scoreboard, type ScoreboardState } from "./scoreboard.js";
+import { SetStatistics } from "./set-statistics.js";
+
+interface PassOptions {
+  /** Files in the set. */
+  readonly count: number;
+  /** Masked models: decode from the first so many tokens. */
+  readonly keep: number | undefined;
+  /** The originals' moments are at hand. */
+  readonly hasRealMoments: boolean;
+}
+
+export interface Unreadable {
+  readonly file: string;
+  readonly reason: string;
+}
+
+/** What a state file holds beside the tensors. */
+interface SavedFacts {
+  /** All that must agree for the rest of the set to be scored like its beginning. */
+  readonly protocol: Readonly<Record<string, unknown>>;
+  readonly nextSample: number;
+  readonly unreadable: readonly Unreadable[];
+  readonly scoreboard: ScoreboardState;
+  readonly artefacts: ArtefactSums;
+}
+
+/** Where a pass stands in its set. */
+type Position = Pick<SavedFacts, "nextSample" | "unreadable">;
+
+export class ReconstructionPass {
+  readonly real: SetStatistics;
+  readonly fake: SetStatistics;
+  scoreboard: Scoreboard;
+  artefacts = new ArtefactCounter();
+  readonly #tokenizer: Tokenizer;
+  readonly #plan: Plan;
+  readonly #networks: Networks;
+  readonly #keep: number | undefined;
+
+  /** Model and networks stay the caller's. */
+  constructor(
+    tokenizer: Tokenizer,
+    { plan, networks }: { plan: Plan; networks: Networks },
+    { count, keep, hasRealMoments }: PassOptions,
+  ) {
+    this.#tokenizer = tokenizer;
+    this.#plan = plan;
+    this.#networks = networks;
+    this.#keep = keep;
+    const [fid, is, fvd] = (["fid", "is", "fvd"] as const).map((name) =>
+      plan.metrics.includes(name),
+    ) as [boolean, boolean, boolean];
+    const wanted = { fid: fid && !hasRealMoments, is: false, fvd };
+    this.real = new SetStatistics(plan, networks, { count, wanted });
+    this.fake = new SetStatistics(plan, networks, { count, wanted: { fid, is, fvd } });
+    this.scoreboard = new Scoreboard(plan, networks.lpips);
+  }
+
+  /** Reconstructs a batch and adds it to every score. */
+  update(batch: Batch): void {
+    noGrad(() =>
+      scope(() => {
+        const { original, recon, pixels } = this.reconstruct(batch);
+        this.scoreboard.update(batch, original, recon);
+        this.artefacts.update(original, recon, pixels);
+        this.real.update(original);
+        this.fake.update(recon);
+      }),
+    );
+  }
+
+  /** Bytes before and after as uint8, and what the decoder gave, not clamped: each [B, 3, T, H, W] on the model's device. */
+  reconstruct(
+    batch: Pick<Batch, "bytes" | "shape">,
+  ): Record<"original" | "recon" | "pixels", Tensor> {
+    const { device } = this.#tokenizer.encoder.norm.weight;
+    return noGrad(() =>
+      scope(() => {
+        const posterior = this.#tokenizer.encode(pixelsOf(batch, { device }));
+        const { grid, size } = posterior;
+        const pixels = this.#tokenizer.decode(posterior.mode(), grid, { size, keep: this.#keep });
+        const bytes = Tensor.from(batch.bytes, batch.shape).to({ device });
+        return {
+          original: bytes.permute([0, 4, 1, 2, 3]).contiguous(),
+          recon: roundToBytes(pixels, this.#plan.rules.rounding),
+          pixels,
+        };
+      }),
+    );
+  }
+
+  /** Writes everything seen so far, whole or not at all. */
+  save(path: string, protocol: SavedFacts["protocol"], position: Position): void {
+    const facts: SavedFacts = {
+      protocol,
+      ...position,
+      scoreboard: this.scoreboard.state,
+      artefacts: this.artefacts.sums,
+    };
+    scope(() => {
+      const sides = Object.entries({ real: this.real.state(), fake: this.fake.state() });
+      const tensors = sides.flatMap(([side, state]) =>
+        Object.entries(state).map(([name, tensor]) => [`${side}.${name}`, tensor] as const),
+      );
+      writeSafetensors(path, Object.fromEntries(tensors), { evaluation: JSON.stringify(facts) });
+    });
+  }
+
+  /**
+   * Goes on from a state that was saved under the same protocol.
+   * @throws an Error that names each field in which the saved evaluation differs
+   */
+  restore(path: string, protocol: SavedFacts["protocol"]): Position {
+    const { evaluation = "{}" } = readSafetensorsHeader(path).metadata;
+    const saved = JSON.parse(evaluation) as Partial<SavedFacts>;
+    requireSame(path, saved.protocol ?? {}, protocol);
+    const { scoreboard, artefacts, nextSample, unreadable } = saved as SavedFacts;
+    this.scoreboard = new Scoreboard(this.#plan, this.#networks.lpips, scoreboard);
+    this.artefacts = new ArtefactCounter(artefacts);
+    scope(() => {
+      const tensors = Object.entries(readSafetensors(path));
+      for (const side of ["real", "fake"] as const) {
+        const own = tensors.filter(([name]) => name.startsWith(`${side}.`));
+        this[side].restore(
+          Object.fromEntries(own.map(([name, tensor]) => [name.slice(side.length + 1), tensor])),
+        );
+      }
+    });
+    return { nextSample, unreadable };
+  }
+
+  dispose(): void {
+    this.real.dispose();
+    this.fake.dispose();
+  }
+}
+
+function requireSame(
+  path: string,
+  saved: SavedFacts["protocol"],
+  now: SavedFacts["protocol"],
+): void {
+  const names = [...new Set([...Object.keys(saved), ...Object.keys(now)])];
+  const unlike = names.filter((name) => JSON.stringify(saved[name]) !== JSON.stringify(now[name]));
+  if (!unlike.length) return;
+  const show = (value: unknown) => JSON.stringify(value ?? null);
+  const lines = unlike.map((name) => `  ${name}: ${show(saved[name])}, now ${show(now[name])}`);
+  throw new Error(
+    `Expected the evaluation that ${path} was saved by, received another\n${lines.join("\n")}\n` +
+      "Ask for the same, or start anew without --resume.",
+  );
+}
