@@ -1,4 +1,4 @@
-// Checkpoints: folders under checkpoints/, each a model folder with the optimizer and the state beside it. A folder is made
+// Checkpoints: folders under checkpoints/, each a model folder with the recipe's states and state.json beside it. A folder is made
 // under another name and renamed when all of it is on disk, so what carries a checkpoint's name is whole.
 import {
   closeSync,
@@ -17,7 +17,7 @@ import { loadStateDict } from "../nn/parameters.js";
 import { readSafetensors, writeSafetensors } from "../nn/safetensors.js";
 import { scope } from "../torch/index.js";
 import type { TrainConfig } from "./config.js";
-import type { Stage1 } from "./stage1.js";
+import type { Recipe } from "./recipe.js";
 
 /** Where a run is: with the weights and the optimizer, all it needs to go on exactly. */
 export interface TrainState {
@@ -28,18 +28,23 @@ export interface TrainState {
   readonly config: TrainConfig;
 }
 
+/** What state.json holds. */
+type Written = TrainState & Pick<Recipe, "numbers">;
+
 const nameOf = (step: number) => `step-${String(step).padStart(7, "0")}`;
 const pattern = /^step-\d+$/;
 
 /** Writes a checkpoint and removes all but the newest `train.keepCheckpoints`; returns its folder. */
-export function saveCheckpoint(runFolder: string, recipe: Stage1, state: TrainState): string {
+export function saveCheckpoint(runFolder: string, recipe: Recipe, state: TrainState): string {
   const root = join(runFolder, "checkpoints");
   const folder = join(root, nameOf(state.step));
   const draft = join(root, `.${nameOf(state.step)}.${process.pid}.tmp`);
   try {
-    recipe.tokenizer.save(draft);
-    writeSafetensors(join(draft, "optimizer.safetensors"), recipe.optimizer.stateDict());
-    writeFileAtomic(join(draft, "state.json"), `${JSON.stringify(state, null, 2)}\n`);
+    recipe.model.save(draft);
+    for (const [name, part] of Object.entries(recipe.states))
+      writeSafetensors(join(draft, `${name}.safetensors`), part.stateDict());
+    const written = { ...state, numbers: recipe.numbers };
+    writeFileAtomic(join(draft, "state.json"), `${JSON.stringify(written, null, 2)}\n`);
     rmSync(folder, { recursive: true, force: true });
     renameSync(draft, folder);
   } finally {
@@ -59,14 +64,16 @@ export function listCheckpoints(runFolder: string): string[] {
   return names.sort().map((name) => join(root, name));
 }
 
-/** Puts a checkpoint's weights and moments into a recipe and returns where it was. */
-export function loadCheckpoint(folder: string, recipe: Stage1, config: TrainConfig): TrainState {
-  const state = JSON.parse(readFileSync(join(folder, "state.json"), "utf8")) as TrainState;
+/** Puts a checkpoint's weights, states and numbers into a recipe and returns where it was. */
+export function loadCheckpoint(folder: string, recipe: Recipe, config: TrainConfig): TrainState {
+  const written = JSON.parse(readFileSync(join(folder, "state.json"), "utf8")) as Written;
+  const { numbers, ...state } = written;
   requireSameRecipe(state.config, config, folder);
-  scope(() => {
-    loadStateDict(recipe.tokenizer, readSafetensors(join(folder, "model.safetensors")));
-    recipe.optimizer.loadStateDict(readSafetensors(join(folder, "optimizer.safetensors")));
-  });
+  const read = (name: string) => readSafetensors(join(folder, `${name}.safetensors`));
+  scope(() => loadStateDict(recipe.model, read("model")));
+  for (const [name, part] of Object.entries(recipe.states))
+    scope(() => part.loadStateDict(read(name)));
+  Object.assign(recipe.numbers, numbers);
   return state;
 }
 

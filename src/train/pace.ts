@@ -3,23 +3,21 @@ import type { Loader } from "../data/loader.js";
 import { costOf, type InputSize } from "../tokenizer/cost.js";
 import type { TrainConfig } from "./config.js";
 import { measurePeakFlops } from "./peak.js";
+import type { Recipe } from "./recipe.js";
 
 /** Rates since the last log line, evaluations and checkpoints left out. */
 export class Pace {
-  readonly #flopsPerSample: number;
   readonly #peakFlops: number | undefined;
   #samples = 0;
   #startedMs = performance.now();
   #waitedMs = 0;
 
   constructor(
-    config: TrainConfig,
-    device: string,
+    private readonly recipe: Pick<Recipe, "device" | "flopsPerSample">,
     private readonly loader: Loader,
+    precision: TrainConfig["train"]["precision"],
   ) {
-    // Two operations a multiply-add; the backward pass costs twice the forward one. LPIPS is not counted.
-    this.#flopsPerSample = 6 * costOf(config.model, inputSize(config)).macs.total;
-    this.#peakFlops = measurePeakFlops(device, config.train.precision);
+    this.#peakFlops = measurePeakFlops(recipe.device, precision);
     this.restart();
   }
 
@@ -36,12 +34,17 @@ export class Pace {
     return {
       rate,
       dataWaitShare: Math.min(1, (this.loader.waitMs - this.#waitedMs) / elapsedMs),
-      ...(this.#peakFlops ? { mfu: (rate * this.#flopsPerSample) / this.#peakFlops } : {}),
+      ...(this.#peakFlops ? { mfu: (rate * this.recipe.flopsPerSample) / this.#peakFlops } : {}),
     };
   }
 }
 
+/** Of a tokenizer's training on one sample: two operations a multiply-add, the backward pass twice the forward one; no LPIPS. */
+export function trainingFlops(config: TrainConfig): number {
+  return 6 * costOf(config.model, inputSize(config)).macs.total;
+}
+
 /** Size of one training sample. */
-export function inputSize({ data }: TrainConfig): InputSize {
+function inputSize({ data }: TrainConfig): InputSize {
   return { frames: data.frames, height: data.size, width: data.size };
 }

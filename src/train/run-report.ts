@@ -1,23 +1,19 @@
 // A finished run as one page: its scores, curves and pictures. What a page looks like is evaluate/report.ts.
 import { join } from "node:path";
 import { stringify } from "yaml";
-import type { ReconstructionScores } from "../evaluate/reconstruction.js";
-import { reportOf } from "../evaluate/reconstruction-report.js";
 import { writeReport } from "../evaluate/report.js";
 import { readRun } from "./log.js";
+import type { Evaluation } from "./recipe.js";
 import { chartsOf } from "./run-charts.js";
 
 /** Writes `report/index.html` into the run's folder and returns its path. */
-export async function writeRunReport(
-  folder: string,
-  scores: ReconstructionScores,
-): Promise<string> {
+export async function writeRunReport(folder: string, { report }: Evaluation): Promise<string> {
   const record = readRun(folder);
   if (!record) throw new Error(`Expected a run in ${folder}, found no run.jsonl.`);
   const { run, steps, end } = record;
   const minutes = ((end?.elapsedMs ?? steps.at(-1)?.elapsedMs ?? 0) / 60_000).toFixed(1);
   return writeReport(join(folder, "report"), {
-    ...reportOf(scores),
+    ...report,
     title: run.variant,
     summary: `Stage 1, ${end?.step ?? 0} steps in ${minutes} minutes on ${run.device}.`,
     charts: chartsOf(record),

@@ -1,5 +1,6 @@
 // Stage 1: everything learns, on MSE + 1e-3 KL + LPIPS (spec sections 2 and 3). One step is here; the loop is trainer.ts.
 import { type Batch, pixelsOf } from "../data/batch.js";
+import type { Source } from "../data/source.js";
 import { perceptual } from "../losses/perceptual.js";
 import { l1, mse, smoothL1 } from "../losses/pixel.js";
 import { weightedSum } from "../losses/weighted-sum.js";
@@ -9,27 +10,27 @@ import { clipGradNorm } from "../nn/clip.js";
 import { parameters } from "../nn/parameters.js";
 import { cosineSchedule } from "../nn/schedule.js";
 import { Lpips } from "../perceptual/lpips.js";
+import { variantName } from "../tokenizer/config.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
 import { autocast, type DType, scope, type Tensor } from "../torch/index.js";
 import type { TrainConfig } from "./config.js";
+import { evaluateTokenizer } from "./evaluate-tokenizer.js";
 import { keptLengths, posteriorNoise } from "./keyed-noise.js";
+import { averageOf, splitBatch } from "./micro-batches.js";
+import { trainingFlops } from "./pace.js";
+import {
+  type EvaluateRequest,
+  type Evaluation,
+  NonFiniteError,
+  type Recipe,
+  type StepResult,
+} from "./recipe.js";
 
-/** What a step tells: `terms` are unweighted. */
-export interface StepResult {
-  readonly loss: number;
-  readonly terms: Readonly<Record<string, number>>;
-  readonly gradNorm: number;
-  readonly lr: number;
-}
-
-/** A loss or gradient that is no number: the weights are still those of the step before. */
-export class NonFiniteError extends Error {
-  override readonly name = "NonFiniteError";
-}
-
-export class Stage1 {
+export class Stage1 implements Recipe {
   readonly tokenizer: Tokenizer;
   readonly optimizer: AdamW;
+  readonly numbers = {};
+  readonly flopsPerSample: number;
   readonly #lpips: Lpips | undefined;
   readonly #dtype: DType;
 
@@ -38,22 +39,36 @@ export class Stage1 {
     readonly device: string,
   ) {
     const { losses, train } = config;
+    this.flopsPerSample = trainingFlops(config); // first: a size that does not fit fails before anything is made
     this.#dtype = train.precision;
-    // First, because it may be missing: nothing else was made by then.
+    // Before the model, because it may be missing.
     if (losses.lpips > 0)
       this.#lpips = Lpips.load({ trunk: losses.lpipsTrunk, device, dtype: this.#dtype });
     this.tokenizer = Tokenizer.create(config.model, { seed: config.seed, device });
     this.optimizer = new AdamW(parameters(this.tokenizer), train);
   }
 
-  /** Forward, backward, clip, update. `step` counts from 0. @throws {NonFiniteError} before the update. */
+  get variant(): string {
+    return variantName(this.config.model);
+  }
+
+  get model(): Tokenizer {
+    return this.tokenizer;
+  }
+
+  get states() {
+    return { optimizer: this.optimizer };
+  }
+
   step(batch: Batch, step: number): StepResult {
     return scope(() => {
       this.optimizer.zeroGrad();
-      const terms = split(batch, this.config.train.accumulate).map((part) => this.#backward(part));
+      const terms = splitBatch(batch, this.config.train.accumulate).map((part) =>
+        this.#backward(part),
+      );
       const learning = [...parameters(this.tokenizer)].map(([, tensor]) => tensor);
       const gradNorm = clipGradNorm(learning, this.config.train.maxGradNorm).item();
-      const { loss = Number.NaN, ...means } = average(terms);
+      const { loss = Number.NaN, ...means } = averageOf(terms);
       if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
         throw new NonFiniteError(
           `Expected a finite loss and gradient, received loss ${loss} and gradient norm ${gradNorm} (${JSON.stringify(means)}).`,
@@ -99,39 +114,18 @@ export class Stage1 {
     return weightedSum(terms, weights);
   }
 
+  evaluate(source: Source, request: EvaluateRequest): Promise<Evaluation> {
+    return evaluateTokenizer(this.tokenizer, source, { ...request, config: this.config });
+  }
+
+  save(folder: string, provenance: Readonly<Record<string, unknown>>): void {
+    this.tokenizer.save(folder, { provenance });
+  }
+
   dispose(): void {
     this.optimizer.zeroGrad();
     this.optimizer.dispose();
     this.tokenizer.dispose();
     this.#lpips?.dispose();
   }
-}
-
-/** A batch in `parts` of equal size, the last one larger where it does not divide. */
-function split(batch: Batch, parts: number): Batch[] {
-  if (parts === 1) return [batch];
-  const { bytes, shape, indices, files, labels } = batch;
-  const size = Math.floor(shape[0] / parts);
-  const stride = bytes.length / shape[0];
-  return Array.from({ length: parts }, (_, part) => {
-    const [from, to] = [part * size, part === parts - 1 ? shape[0] : (part + 1) * size];
-    return {
-      ...batch,
-      bytes: bytes.subarray(from * stride, to * stride),
-      shape: [to - from, ...shape.slice(1)] as unknown as Batch["shape"],
-      indices: indices.slice(from, to),
-      files: files.slice(from, to),
-      labels: labels.slice(from, to),
-    };
-  });
-}
-
-function average(records: readonly Record<string, number>[]): Record<string, number> {
-  const names = Object.keys(records[0] ?? {});
-  return Object.fromEntries(
-    names.map((name) => [
-      name,
-      records.reduce((sum, record) => sum + record[name]!, 0) / records.length,
-    ]),
-  );
 }

@@ -6,16 +6,15 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { ConfigError } from "../config-error.js";
 import { Loader } from "../data/loader.js";
 import { openSource, type Source } from "../data/source.js";
-import { evaluateReconstruction, type ReconstructionScores } from "../evaluate/reconstruction.js";
 import { tile, writeImage } from "../media/image.js";
-import { gridOf, variantName } from "../tokenizer/config.js";
 import { memory, pickDevice, setFlag, setNumThreads, torchVersion } from "../torch/index.js";
 import { version } from "../version.js";
 import { listCheckpoints, loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
 import type { TrainConfig } from "./config.js";
+import { createRecipe } from "./create-recipe.js";
 import { RunLog } from "./log.js";
-import { inputSize, Pace } from "./pace.js";
-import { NonFiniteError, Stage1, type StepResult } from "./stage1.js";
+import { Pace } from "./pace.js";
+import { type Evaluation, NonFiniteError, type Recipe, type StepResult } from "./recipe.js";
 
 /** What a watcher is told while training goes on; all optional. */
 export interface TrainWatcher {
@@ -37,7 +36,7 @@ export interface TrainResult {
   readonly folder: string;
   /** The exported model, when done. */
   readonly model: string | undefined;
-  readonly scores: ReconstructionScores | undefined;
+  readonly scores: Evaluation | undefined;
   readonly unreadable: readonly { file: string; reason: string }[];
 }
 
@@ -69,18 +68,17 @@ class Trainer {
   private constructor(
     private readonly config: TrainConfig,
     private readonly options: TrainOptions,
-    private readonly recipe: Stage1,
+    private readonly recipe: Recipe,
     private readonly sources: { training: Source; evaluation: Source },
     private readonly loader: Loader,
     private readonly log: RunLog,
     startStep: number,
   ) {
     this.#step = startStep;
-    this.#pace = new Pace(config, recipe.device, loader);
+    this.#pace = new Pace(recipe, loader, config.train.precision);
   }
 
   static async open(config: TrainConfig, options: TrainOptions): Promise<Trainer> {
-    gridOf(config.model, inputSize(config)); // a size that does not fit fails before anything is made
     if (config.train.threads) setNumThreads(config.train.threads);
     const device = pickDevice(config.device);
     if (device.startsWith("cuda"))
@@ -88,13 +86,13 @@ class Trainer {
     const checkpoint = findCheckpoint(options);
     const training = await openSource(config.data.path);
     const evaluation = config.evaluate.data ? await openSource(config.evaluate.data) : training;
-    const recipe = new Stage1(config, device);
+    const recipe = await createRecipe(config, device);
     const state = checkpoint ? loadCheckpoint(checkpoint, recipe, config) : { step: 0, sample: 0 };
     const loader = new Loader(training, loaderOptions(config, state.sample));
     const log = new RunLog(options.out);
     log.write({
       type: "run",
-      variant: variantName(config.model),
+      variant: recipe.variant,
       config,
       version,
       seed: config.seed,
@@ -168,19 +166,8 @@ class Trainer {
     this.#pace.restart();
   }
 
-  async #evaluate(
-    withGrid: boolean,
-    count = this.config.evaluate.count,
-  ): Promise<ReconstructionScores> {
-    const { metrics, batchSize } = this.config.evaluate;
-    const scores = await evaluateReconstruction(this.recipe.tokenizer, this.sources.evaluation, {
-      size: this.config.data.size,
-      batchSize: batchSize ?? 16,
-      metrics,
-      lpipsTrunk: this.config.losses.lpipsTrunk,
-      galleryCount: 8,
-      ...(count ? { count } : {}),
-    });
+  async #evaluate(withGrid: boolean, count = this.config.evaluate.count): Promise<Evaluation> {
+    const scores = await this.recipe.evaluate(this.sources.evaluation, { count });
     this.log.write({
       type: "eval",
       step: this.#step,
@@ -197,16 +184,10 @@ class Trainer {
     return scores;
   }
 
-  /** Originals above, reconstructions below. */
-  async #writeGrid(scores: ReconstructionScores): Promise<void> {
-    const { gallery } = scores;
-    if (!gallery.length) return;
-    const clips = [
-      ...gallery.map(({ original }) => original),
-      ...gallery.map(({ recon }) => recon),
-    ];
+  async #writeGrid({ grid }: Evaluation): Promise<void> {
+    if (!grid) return;
     const name = `step-${String(this.#step).padStart(7, "0")}.png`;
-    await writeImage(join(this.options.out, "grids", name), tile(clips, gallery.length));
+    await writeImage(join(this.options.out, "grids", name), tile(grid.clips, grid.columns));
   }
 
   #save(): void {
@@ -225,14 +206,8 @@ class Trainer {
   async #done(): Promise<TrainResult> {
     const scores = await this.#evaluate(this.config.train.gridEvery > 0);
     const model = join(this.options.out, "model");
-    this.recipe.tokenizer.save(model, {
-      provenance: {
-        steps: this.#step,
-        seed: this.config.seed,
-        data: this.config.data.path,
-        size: this.config.data.size,
-      },
-    });
+    const { seed, data } = this.config;
+    this.recipe.save(model, { steps: this.#step, seed, data: data.path, size: data.size });
     this.#end("done");
     return { ...this.#result(), state: "done", model, scores };
   }

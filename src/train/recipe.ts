@@ -1,0 +1,71 @@
+// What the training loop, the checkpoints and the report need of a recipe. Each recipe is a file beside this one: stage1.ts.
+// Which of them a config asks for is create-recipe.ts.
+import type { Batch } from "../data/batch.js";
+import type { Source } from "../data/source.js";
+import type { ReportData } from "../evaluate/report.js";
+import type { Clip } from "../media/clip.js";
+import type { Tensor } from "../torch/index.js";
+
+export interface Recipe {
+  readonly device: string;
+  /** The name of what trains, for log and report. */
+  readonly variant: string;
+  /** What trains, its raw weights: a checkpoint is its model folder with the states beside it. */
+  readonly model: SavableModel;
+  /** Everything else that going on exactly needs, by the name of its file in a checkpoint: `optimizer`, `ema`. */
+  readonly states: Readonly<Record<string, RecipeState>>;
+  /** Numbers that change from step to step besides; they go into state.json and are put back. */
+  readonly numbers: Record<string, number>;
+  /** Floating-point operations of training on one sample, for MFU. */
+  readonly flopsPerSample: number;
+  /**
+   * Forward, backward, clip, update. `step` counts from 0; every random choice is keyed by it or by `batch.indices`.
+   * @throws {NonFiniteError} before the update
+   */
+  step(batch: Batch, step: number): StepResult;
+  /** Scores what `save` would export now. */
+  evaluate(source: Source, options: EvaluateRequest): Promise<Evaluation>;
+  /** Writes the model folder that others load; `provenance` goes into its config.json. */
+  save(folder: string, provenance: Readonly<Record<string, unknown>>): void;
+  dispose(): void;
+}
+
+/** A model: parameters found by walking it, and a folder it writes. */
+export interface SavableModel {
+  save(folder: string, extra?: Record<string, unknown>): void;
+}
+
+/** Named tensors that are saved and put back: an optimizer, averaged weights. */
+export interface RecipeState {
+  stateDict(): Record<string, Tensor>;
+  loadStateDict(tensors: Readonly<Record<string, Tensor>>): void;
+}
+
+/** What a step tells: `terms` are unweighted. */
+export interface StepResult {
+  readonly loss: number;
+  readonly terms: Readonly<Record<string, number>>;
+  readonly gradNorm: number;
+  readonly lr: number;
+}
+
+export interface EvaluateRequest {
+  /** The first so many files of the set; all of them by default. */
+  readonly count?: number | undefined;
+}
+
+export interface Evaluation {
+  /** By the papers' names. */
+  readonly metrics: Readonly<Record<string, number>>;
+  /** What the metrics were measured on, and how. */
+  readonly protocol: Readonly<Record<string, unknown>>;
+  /** Pictures to look at, row by row. */
+  readonly grid: { readonly clips: readonly Clip[]; readonly columns: number } | undefined;
+  /** What a report page says about this evaluation. */
+  readonly report: Omit<ReportData, "title" | "summary" | "charts" | "command" | "config">;
+}
+
+/** A loss or gradient that is no number: the weights are still those of the step before. */
+export class NonFiniteError extends Error {
+  override readonly name = "NonFiniteError";
+}
