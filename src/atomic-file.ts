@@ -19,6 +19,26 @@ export function replaceFile(path: string, write: (fd: number) => void): void {
   }
 }
 
+/** `replaceFile` for a file that is written as its parts arrive. */
+export async function replaceFileAsync(
+  path: string,
+  write: (fd: number) => Promise<void>,
+): Promise<void> {
+  mkdirSync(dirname(path), { recursive: true });
+  const draft = `${path}.${process.pid}.tmp`;
+  const fd = openSync(draft, "w");
+  try {
+    await write(fd).finally(() => fsyncSync(fd));
+    renameSync(draft, path);
+    withDescriptor(dirname(path), "r", fsyncSync);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Writes a whole file atomically. */
 export function writeFileAtomic(path: string, data: string | Uint8Array): void {
   const bytes = typeof data === "string" ? Buffer.from(data) : data;

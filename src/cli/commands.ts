@@ -186,6 +186,23 @@ export const commands: readonly Command[] = [
     options: [out("where the pictures go"), keep, device, precision, json],
   },
   {
+    name: "pack",
+    args: "<source>",
+    summary: "a set of pictures into tar shards with an index",
+    options: [
+      out("where the shards go; an interrupted packing goes on there"),
+      {
+        flags: "--shard-size <n>",
+        summary: "samples in a shard",
+        parse: wholeNumber,
+        default: 1000,
+      },
+      { flags: "--keep-order", summary: "as listed, instead of shuffled: for sets to evaluate on" },
+      json,
+    ],
+    examples: ["vitok pack photos --out shards"],
+  },
+  {
     name: "info",
     args: "<variant-or-model>",
     summary: "parameters, multiply-adds, tokens and compression",

@@ -1,6 +1,5 @@
 // `vitok metrics --real SRC --fake SRC`: the metrics between two sets of files, or of saved statistics.
 
-import { ConfigError } from "../config-error.js";
 import { openSource } from "../data/source.js";
 import {
   type Part,
@@ -56,10 +55,9 @@ export async function run(_: readonly string[], options: MetricsOptions): Promis
 
 async function openSet(spec: string): Promise<PictureSet> {
   if (spec.endsWith(".npz")) return spec;
-  if (!/\.tar(\.gz)?$/.test(spec)) return openSource(spec);
-  throw new ConfigError(
-    `Expected a folder of pictures or statistics (.npz), received ${spec}. Tar shards cannot be read yet: unpack them.`,
-  );
+  const source = await openSource(spec);
+  await source.list?.(); // pairs are found by name
+  return source;
 }
 
 /** A bar for each part of the work in turn. */

@@ -1,7 +1,7 @@
 // A folder of pictures as a source: every picture below it, in the byte order of its path. Where all lie
 // in sub-folders, the first-level sub-folder is the class. Nothing is decoded until it is asked for.
 import type { Dirent } from "node:fs";
-import { readdir, realpath, stat } from "node:fs/promises";
+import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { basename, extname, join, resolve } from "node:path";
 import { MediaError } from "../media/error.js";
 import { imageExtensions, readImage } from "../media/image.js";
@@ -19,6 +19,10 @@ export async function openFolder(directory: string): Promise<Source> {
     length: files.length,
     classes,
     load: (index) => readImage(join(directory, files[index]!)),
+    file: async (index) => ({
+      bytes: await readBytes(join(directory, files[index]!)),
+      extension: extname(files[index]!).slice(1).toLowerCase(),
+    }),
     id: (index) => files[index]!,
     label: (index) => labels.get(classOf(files[index]!)),
   };
@@ -60,6 +64,14 @@ export async function listFolder(
   if (files.length > 0) return files;
   const wanted = `Expected files ending in ${extensions.join(", ")} in the folder or below`;
   throw new MediaError(directory, `${wanted}, received ${describe(others)}. Check the path.`);
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new MediaError(path, `cannot be read: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** What an entry is once links are followed; a broken link is nothing. */

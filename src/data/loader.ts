@@ -34,6 +34,8 @@ export interface LoaderOptions {
   concurrency?: number;
   /** Training: memory for decoded clips, so that later epochs of a small set decode nothing; 0 for none. */
   cacheMiB?: number;
+  /** Training from shards: samples that are mixed with each other; the set's length and more is a full shuffle. */
+  shuffleBuffer?: number;
   rank?: number;
   worldSize?: number;
 }
@@ -55,7 +57,7 @@ export class Loader implements AsyncIterable<Batch> {
   #sample: number;
   #fetched: number;
   #isClosed = false;
-  #order: { epoch: number; indices: Uint32Array } | undefined;
+  readonly #orders = new Map<number, Uint32Array>();
 
   constructor(source: Source, options: LoaderOptions) {
     this.#source = source;
@@ -121,6 +123,7 @@ export class Loader implements AsyncIterable<Batch> {
     const share = (part: number): number => start + Math.floor(((end - start) * part) / worldSize);
     const indices: number[] = [];
     for (let index = share(rank); index < share(rank + 1); index++) indices.push(index);
+    if (this.#options.augment) this.#announce(indices);
     const read = await Promise.all(indices.map((index) => this.#inTurn(() => this.#read(index))));
     const samples = read.filter((sample) => sample !== undefined);
     const { length } = this.#source;
@@ -193,14 +196,31 @@ export class Loader implements AsyncIterable<Batch> {
     );
   }
 
+  /** Tells the source what this process wants after these samples, so that remote shards are there in time. */
+  #announce(indices: readonly number[]): void {
+    const { lookAhead = 0, expect } = this.#source;
+    const { batchSize } = this.#options;
+    const ahead = Math.ceil(lookAhead / batchSize) * batchSize; // the same places of a later batch
+    if (!expect || ahead >= this.#source.length) return;
+    for (const index of indices) this.#source.expect?.(this.#shuffledPlace(index + ahead));
+  }
+
   #shuffledPlace(index: number): number {
     const { length } = this.#source;
     const epoch = Math.floor(index / length);
-    if (this.#order?.epoch !== epoch) {
-      const random = randomStream(this.#options.seed, purpose.shuffle, epoch);
-      this.#order = { epoch, indices: shuffled(length, random) };
+    let order = this.#orders.get(epoch);
+    if (!order) {
+      if (this.#orders.size >= 3) this.#orders.delete(Math.min(...this.#orders.keys()));
+      order = this.#orderOf(epoch);
+      this.#orders.set(epoch, order);
     }
-    return this.#order.indices[index % length]!;
+    return order[index % length]!;
+  }
+
+  #orderOf(epoch: number): Uint32Array {
+    const { seed, batchSize, shuffleBuffer } = this.#options;
+    if (this.#source.order) return this.#source.order({ seed, epoch, batchSize, shuffleBuffer });
+    return shuffled(this.#source.length, randomStream(seed, purpose.shuffle, epoch));
   }
 }
 
@@ -223,11 +243,19 @@ function collate(samples: readonly Sample[]): Omit<Batch, "epoch" | "position"> 
 function withDefaults(options: LoaderOptions): Required<LoaderOptions> {
   const filled = {
     ...{ seed: 0, ranges: {}, filter: "bicubic" as const, startSample: 0, dropLast: false },
-    ...{ prefetch: 2, concurrency: 4, cacheMiB: 512, rank: 0, worldSize: 1 },
+    ...{ prefetch: 2, concurrency: 4, cacheMiB: 512, shuffleBuffer: 16_384 },
+    ...{ rank: 0, worldSize: 1 },
     ...options,
   };
   const { batchSize, worldSize, augment } = filled;
-  for (const name of ["batchSize", "size", "prefetch", "concurrency", "worldSize"] as const) {
+  for (const name of [
+    "batchSize",
+    "size",
+    "prefetch",
+    "concurrency",
+    "worldSize",
+    "shuffleBuffer",
+  ] as const) {
     if (!Number.isInteger(filled[name]) || filled[name] < 1) {
       throw new RangeError(
         `Expected a whole number of at least 1 for ${name}, received ${filled[name]}.`,

@@ -4,6 +4,15 @@ import { ConfigError } from "../config-error.js";
 import type { Clip } from "../media/clip.js";
 import { openDrawn } from "./drawn-source.js";
 import { openFolder } from "./folder.js";
+import { isShardSpec, listShards } from "./shards/list.js";
+import type { OrderRequest } from "./shards/order.js";
+import { openShards } from "./shards/source.js";
+
+/** A clip as it is stored: the bytes of a file, and the extension that tells what they are. */
+export interface SourceFile {
+  readonly bytes: Uint8Array;
+  readonly extension: string;
+}
 
 export interface Source {
   /** What a report calls the set. */
@@ -14,15 +23,24 @@ export interface Source {
   readonly classes: readonly string[];
   /** Decodes clip `index`, 0 <= index < length. MediaError where it cannot be read. */
   load(index: number): Promise<Clip>;
+  /** The stored file of clip `index`; absent where clips are made, not stored. */
+  file?(index: number): Promise<SourceFile>;
   /** A name for clip `index` that is unique in the set: the file, where there is one. */
   id(index: number): string;
   /** Index into `classes`, or undefined where the set has none. */
   label(index: number): number | undefined;
+  /** Before it, names and labels of a remote set may be known only of what was loaded. */
+  list?(): Promise<void>;
+  /** An epoch's random order, where not every order can be read; without it, any permutation. */
+  order?(request: OrderRequest): Uint32Array;
+  /** Told that clip `index` is wanted soon; `lookAhead` says how many samples ahead is soon enough. */
+  expect?(index: number): void;
+  readonly lookAhead?: number;
 }
 
 /**
- * Opens a set by what the user wrote: a folder's path, or `drawn:train?count=2048&size=64` for the
- * embedded drawn pictures (`drawn:val` holds others).
+ * Opens a set by what the user wrote: a folder of pictures, tar shards (`train-{000..127}.tar`, `shards/*.tar`, a folder
+ * of them), or `drawn:train?count=2048&size=64` for the embedded drawn pictures (`drawn:val` holds others).
  */
 export async function openSource(spec: string): Promise<Source> {
   if (/^drawn(:|$)/.test(spec)) return openDrawn(spec);
@@ -32,5 +50,5 @@ export async function openSource(spec: string): Promise<Source> {
       `Expected a folder or drawn:train for data, received "${spec}". Copy what ${scheme}:// holds into a folder first.`,
     );
   }
-  return openFolder(spec);
+  return (await isShardSpec(spec)) ? openShards(await listShards(spec)) : openFolder(spec);
 }

@@ -74,6 +74,7 @@ export async function evaluateReconstruction(
   options: EvaluateOptions,
 ): Promise<ReconstructionScores> {
   const plan = planOf(options);
+  await source.list?.(); // the passport holds a hash of the names
   const set = firstOf(source, options.count ?? source.length);
   const { device } = tokenizer.encoder.norm.weight;
   const networks = loadNetworks(plan, { device, given: options.networks });

@@ -43,6 +43,8 @@ const data = z.strictObject({
   prefetch: count.default(2),
   /** Decoded pictures are kept between epochs up to this much memory. */
   cacheMiB: z.number().nonnegative().default(512),
+  /** Shards: samples that are mixed with each other; the set's length and more is a full shuffle. */
+  shuffleBuffer: count.default(16_384),
 });
 
 /** Weights of the terms; 0 leaves a term out. The names are those in the log. */

@@ -241,13 +241,13 @@ class Trainer {
 }
 
 function loaderOptions({ data, train, seed }: TrainConfig, startSample: number) {
-  const { size, concurrency, prefetch, cacheMiB } = data;
+  const { size, concurrency, prefetch, cacheMiB, shuffleBuffer } = data;
   const still = { scale: [1, 1], ratio: [1, 1] } as const;
   const ranges = data.augment ? { scale: data.cropScale } : still;
   const flip = data.augment && data.flip ? 0.5 : 0;
   return {
     ...{ batchSize: train.batchSize, size, augment: true, seed, startSample },
-    ...{ concurrency, prefetch, cacheMiB, ranges: { ...ranges, flip } },
+    ...{ concurrency, prefetch, cacheMiB, shuffleBuffer, ranges: { ...ranges, flip } },
   };
 }
 

@@ -1,0 +1,134 @@
+// The WebDataset convention: neighbouring files of a shard with one name up to the first dot are one sample, a picture
+// with its label beside it (.cls, .json, or the folder). Listed without decoding anything; the format is tar.ts.
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { MediaError } from "../../media/error.js";
+import { imageExtensions } from "../../media/image.js";
+import { listTar, type TarMember } from "./tar.js";
+
+/** A class's number, or its name. */
+export type Label = number | string;
+
+/** One sample of a shard; where `problem` says so, it cannot be loaded. */
+export interface ShardSample {
+  /** Its name in the shard, without extension. */
+  readonly key: string;
+  readonly extension: string;
+  readonly offset: number;
+  readonly size: number;
+  readonly label: Label | undefined;
+  readonly problem?: string;
+}
+
+/** The samples of a local shard in their order. A damaged stretch is a sample too, one that cannot be loaded. */
+export function listSamples(path: string): ShardSample[] {
+  const fd = openSync(path, "r");
+  try {
+    const { size } = fstatSync(fd);
+    const { members, damages } = listTar(fd, size);
+    if (members.length === 0) throw new MediaError(path, "is no tar archive, or an empty one.");
+    const text = (member: TarMember) => {
+      const bytes = Buffer.alloc(Math.max(0, Math.min(member.size, size - member.offset)));
+      readSync(fd, bytes, 0, bytes.length, member.offset);
+      return bytes.toString("utf8");
+    };
+    const samples = groupsOf(members).map(({ key, files }) => sampleOf(key, files, { size, text }));
+    const lost = damages.map((problem) => ({ key: problem, ...nothing, problem: `is ${problem}` }));
+    return [...samples, ...lost];
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The bytes of a sample's picture; MediaError, naming `name`, where they are not there. */
+export async function readSample(
+  path: string,
+  sample: ShardSample,
+  name: string,
+): Promise<Uint8Array> {
+  if (sample.problem) throw new MediaError(name, sample.problem);
+  const file = await open(path, "r");
+  try {
+    const bytes = Buffer.alloc(sample.size);
+    const { bytesRead } = await file.read(bytes, 0, sample.size, sample.offset);
+    if (bytesRead === sample.size) return bytes;
+    throw new MediaError(name, `ends after ${bytesRead} of ${sample.size} bytes.`);
+  } finally {
+    await file.close();
+  }
+}
+
+const nothing = { extension: "", offset: 0, size: 0, label: undefined };
+
+interface Group {
+  readonly key: string;
+  /** By extension: all that follows the first dot of the file's name, in lower case. */
+  readonly files: Map<string, TarMember>;
+}
+
+function groupsOf(members: readonly TarMember[]): Group[] {
+  const groups: Group[] = [];
+  for (const member of members) {
+    const { name } = member;
+    const start = name.lastIndexOf("/") + 1;
+    const dot = name.indexOf(".", start);
+    if (dot === start) continue; // hidden: what macOS's tar adds
+    const key = (dot < 0 ? name : name.slice(0, dot)).replace(/^\.\//, "");
+    const extension = dot < 0 ? "" : name.slice(dot + 1).toLowerCase();
+    const last = groups.at(-1);
+    if (last?.key === key && !last.files.has(extension)) last.files.set(extension, member);
+    else groups.push({ key, files: new Map([[extension, member]]) });
+  }
+  return groups;
+}
+
+function sampleOf(
+  key: string,
+  files: ReadonlyMap<string, TarMember>,
+  archive: { size: number; text: (member: TarMember) => string },
+): ShardSample {
+  const names = [...files.keys()];
+  const isPicture = (name: string) =>
+    imageExtensions.includes(name.slice(name.lastIndexOf(".") + 1));
+  const extension = names.find((name) => imageExtensions.includes(name)) ?? names.find(isPicture);
+  const label = labelOf(key, files, archive.text);
+  if (extension === undefined) {
+    const problem = `has no picture, only ${names.map((name) => `.${name}`).join(", ")}.`;
+    return { key, ...nothing, label, problem };
+  }
+  const { offset, size } = files.get(extension)!;
+  const held = archive.size - offset;
+  const problem = held < size ? { problem: `ends after ${held} of ${size} bytes.` } : {};
+  return { key, extension, offset, size, label, ...problem };
+}
+
+const labelKeys = ["label", "cls", "class", "class_id", "class_name"] as const;
+
+/** From `.cls`, else from one of `labelKeys` in `.json`, else the first folder of the name. */
+function labelOf(
+  key: string,
+  files: ReadonlyMap<string, TarMember>,
+  text: (member: TarMember) => string,
+): Label | undefined {
+  const [cls, json] = [files.get("cls"), files.get("json")];
+  if (cls) return parseLabel(text(cls).trim());
+  const fields = json ? parseObject(text(json)) : {};
+  const found = labelKeys.map((name) => fields[name]).find((value) => value !== undefined);
+  if (typeof found === "number" || typeof found === "string") return parseLabel(String(found));
+  const slash = key.indexOf("/");
+  return slash > 0 ? key.slice(0, slash) : undefined;
+}
+
+function parseLabel(text: string): Label | undefined {
+  if (text === "") return undefined;
+  return /^\d{1,9}$/.test(text) ? Number(text) : text;
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {}; // a label that cannot be read is none; the picture still counts
+  }
+}
