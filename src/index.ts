@@ -32,7 +32,6 @@ export {
   gridOf,
   parseVariant,
   type TokenizerConfig,
-  type Tower,
   variantName,
 } from "./tokenizer/config.js";
 export { type Cost, costOf } from "./tokenizer/cost.js";
@@ -40,6 +39,7 @@ export type { Keep } from "./tokenizer/decoder.js";
 export { type ClipSize, Posterior } from "./tokenizer/posterior.js";
 export { type Placement, Tokenizer } from "./tokenizer/tokenizer.js";
 export * from "./torch/index.js";
+export type { Tower } from "./tower.js";
 export { loadTrainConfig, parseTrainConfig, type TrainConfig } from "./train/config.js";
 export { type RunRecord, readRun } from "./train/log.js";
 export { type TrainOptions, type TrainResult, train } from "./train/trainer.js";

@@ -4,8 +4,8 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { expectClose } from "../../test/close.js";
-import { ropePairs } from "../tokenizer/config.js";
 import { Generator, liveTensors, randn, scope, type Tensor } from "../torch/index.js";
+import { ropePairs } from "../tower.js";
 import { type Grid, RopeTables, ropeAngles, rotate } from "./rope.js";
 import { readSafetensors } from "./safetensors.js";
 

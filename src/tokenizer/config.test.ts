@@ -3,13 +3,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../config-error.js";
+import { mlpHidden, ropePairs } from "../tower.js";
 import {
   defineConfig,
   fromJson,
   gridOf,
-  mlpHidden,
   parseVariant,
-  ropePairs,
   sizes,
   toJson,
   variantName,

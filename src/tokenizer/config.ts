@@ -3,13 +3,15 @@
 // Paper: section 2 and table 1; sizes, grammar and limits as decided in docs/architecture.md.
 
 import { ConfigError } from "../config-error.js";
-
-/** One transformer: the residual width, the number of blocks, and the attention heads in each. */
-export interface Tower {
-  readonly width: number;
-  readonly depth: number;
-  readonly heads: number;
-}
+import {
+  defineTower,
+  expected,
+  parseTower,
+  ropePairs,
+  type Tower,
+  towerName,
+  whole,
+} from "../tower.js";
 
 export interface TokenizerConfig {
   readonly encoder: Tower;
@@ -40,7 +42,6 @@ export interface VariantOptions {
   readonly maskable?: boolean;
 }
 
-const towerPattern = /^(Ti|S|B|L)(?:w([1-9]\d*))?(?:d([1-9]\d*))?(?:h([1-9]\d*))?$/;
 const variantPattern = /^([^-/]+)-([^-/]+)\/([1-9]\d*(?:x[1-9]\d*){0,2})$/;
 
 /**
@@ -55,9 +56,14 @@ export function parseVariant(name: string, options: VariantOptions = {}): Tokeni
   if (lengths.length === 1) lengths.unshift(1);
   const [tubeletSize = 1, patchSize = 16, channels = 16] = lengths;
   const { latentTokens = 0, maskable = false } = options;
+  const tower = (text: string): Tower => {
+    const parsed = parseTower(text, sizes);
+    if (!parsed) throw new ConfigError(grammarMessage(name, text));
+    return parsed;
+  };
   return defineConfig({
-    encoder: parseTower(encoder, name),
-    decoder: parseTower(decoder, name),
+    encoder: tower(encoder),
+    decoder: tower(decoder),
     patchSize,
     tubeletSize,
     channels,
@@ -70,28 +76,7 @@ export function parseVariant(name: string, options: VariantOptions = {}): Tokeni
 export function variantName(config: TokenizerConfig): string {
   const { patchSize: p, tubeletSize: q, channels: c } = config;
   const lengths = c !== 16 ? `${q}x${p}x${c}` : q !== 1 ? `${q}x${p}` : `${p}`;
-  return `${towerName(config.encoder)}-${towerName(config.decoder)}/${lengths}`;
-}
-
-function parseTower(text: string, variant: string): Tower {
-  const [, size, width, depth, heads] = towerPattern.exec(text) ?? [];
-  if (!size) throw new ConfigError(grammarMessage(variant, text));
-  const base = sizes[size as keyof typeof sizes];
-  return {
-    width: Number(width ?? base.width),
-    depth: Number(depth ?? base.depth),
-    heads: Number(heads ?? base.heads),
-  };
-}
-
-function towerName(tower: Tower): string {
-  const names = Object.entries(sizes).map(([size, base]) => {
-    const width = tower.width === base.width ? "" : `w${tower.width}`;
-    const depth = tower.depth === base.depth ? "" : `d${tower.depth}`;
-    const heads = tower.heads === base.heads ? "" : `h${tower.heads}`;
-    return size + width + depth + heads;
-  });
-  return names.reduce((best, name) => (name.length < best.length ? name : best));
+  return `${towerName(config.encoder, sizes)}-${towerName(config.decoder, sizes)}/${lengths}`;
 }
 
 function grammarMessage(variant: string, part?: string): string {
@@ -100,18 +85,6 @@ function grammarMessage(variant: string, part?: string): string {
     `Expected <encoder>-<decoder>/<q>x<p> for the variant, received "${variant}"${where}. ` +
     `Sizes are Ti, S, B and L; write for example S-B/16, S-B/4x8, S-B/1x16x64 or Sd4-Bw512d8h8/16.`
   );
-}
-
-/** Width of the SwiGLU: 8/3 of the tower's width, to the nearest multiple of 16. */
-export function mlpHidden(width: number): number {
-  return Math.round((width * 8) / 3 / 16) * 16;
-}
-
-/** How the rotary pairs of one head are shared out over the axes of the grid; row and column get the same. */
-export function ropePairs(headDim: number): { time: number; row: number; column: number } {
-  const pairs = headDim / 2;
-  const space = Math.ceil(pairs / 3);
-  return { time: pairs - 2 * space, row: space, column: space };
 }
 
 /**
@@ -134,22 +107,6 @@ export function defineConfig(config: TokenizerConfig): TokenizerConfig {
     latentTokens,
     maskable,
   });
-}
-
-function defineTower(name: string, tower: Tower): Tower {
-  const { width, depth, heads } = tower ?? {};
-  whole(`${name}.width`, width);
-  whole(`${name}.depth`, depth);
-  whole(`${name}.heads`, heads);
-  const headDim = width / heads;
-  // Rotary pairs need an even head, and one pair for the row and one for the column.
-  if (headDim % 2 !== 0 || headDim < 4) {
-    throw new ConfigError(
-      `Expected an even width of at least 4 per head for ${name}, received ${width} / ${heads} = ` +
-        `${Number(headDim.toFixed(3))}. Choose a width that is a multiple of ${2 * heads}.`,
-    );
-  }
-  return Object.freeze({ width, depth, heads });
 }
 
 /**
@@ -240,12 +197,3 @@ export function completeConfig({ variant, ...written }: PartialConfig): Tokenize
 }
 
 const unnamed = { tubeletSize: 1, channels: 16, latentTokens: 0, maskable: false };
-
-function whole(name: string, value: unknown, least = 1): void {
-  if (Number.isSafeInteger(value) && (value as number) >= least) return;
-  throw expected(`a whole number of at least ${least}`, name, value);
-}
-
-function expected(what: string, name: string, value: unknown): ConfigError {
-  return new ConfigError(`Expected ${what} for ${name}, received ${JSON.stringify(value)}.`);
-}

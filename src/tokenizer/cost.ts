@@ -2,7 +2,8 @@
 // Formulas only, no engine; a test of the model counts the real parameters against these.
 // Paper: the "GFLOPs" of tables 1 and 2 are multiply-adds of one forward pass, counted as here.
 
-import { gridOf, mlpHidden, type TokenizerConfig, type Tower } from "./config.js";
+import { mlpHidden, type Tower } from "../tower.js";
+import { gridOf, type TokenizerConfig } from "./config.js";
 
 /** A clip's lengths: frames, and pixels. */
 export interface InputSize {

@@ -7,7 +7,8 @@ import { LayerNorm } from "../nn/norm.js";
 import { parameter } from "../nn/parameters.js";
 import { type Grid, RopeTables } from "../nn/rope.js";
 import { arange, cat, Tensor, where } from "../torch/index.js";
-import { mlpHidden, type TokenizerConfig } from "./config.js";
+import { mlpHidden } from "../tower.js";
+import type { TokenizerConfig } from "./config.js";
 import { expandBatch } from "./encoder.js";
 import { TubeletUnembed } from "./tubelet.js";
 

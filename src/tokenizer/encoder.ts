@@ -7,7 +7,8 @@ import { LayerNorm } from "../nn/norm.js";
 import { parameter } from "../nn/parameters.js";
 import { type Grid, RopeTables } from "../nn/rope.js";
 import { cat, type Tensor } from "../torch/index.js";
-import { mlpHidden, type TokenizerConfig } from "./config.js";
+import { mlpHidden } from "../tower.js";
+import type { TokenizerConfig } from "./config.js";
 import { TubeletEmbed } from "./tubelet.js";
 
 export class Encoder {

@@ -1,0 +1,90 @@
+// What a generator's folder knows beside its weights: whose latents it makes, how they are standardised, on which grid, and
+// what its classes are called. Pure TypeScript, as config.ts.
+import { ConfigError } from "../config-error.js";
+import {
+  defineGenerator,
+  ditName,
+  type GeneratorConfig,
+  type PartialGeneratorConfig,
+} from "./config.js";
+
+export interface GeneratorFacts {
+  /** Of posterior samples, one a channel: network latent = (latent - mean) / std. */
+  readonly latentMean: readonly number[];
+  readonly latentStd: readonly number[];
+  /** Tokens over (time, row, column) that it was trained on; a code without a grid is 1 x 1 x its length. */
+  readonly grid: { readonly t: number; readonly h: number; readonly w: number };
+  /** In the order of the labels; empty where they have no names. */
+  readonly classNames: readonly string[];
+  /** Hash of the weights of the tokenizer whose latents these are: the first 16 hex digits of model.safetensors's SHA-256. */
+  readonly tokenizerHash: string;
+  /** Which weights the folder holds. */
+  readonly weights: "raw" | "ema";
+}
+
+/** The form of config.json in a generator's folder. `kind` tells it from a tokenizer's. */
+export function generatorToJson(
+  config: GeneratorConfig,
+  facts: GeneratorFacts,
+): Record<string, unknown> {
+  const { width, depth, heads, channels, classes, prediction } = config;
+  const { t, h, w } = facts.grid;
+  return {
+    kind: "generator",
+    variant: ditName(config),
+    ...{ width, depth, heads, channels, classes, prediction },
+    grid: [t, h, w],
+    latent_mean: facts.latentMean,
+    latent_std: facts.latentStd,
+    class_names: facts.classNames,
+    tokenizer_hash: facts.tokenizerHash,
+    weights: facts.weights,
+  };
+}
+
+/** Whether a config.json is a generator's. */
+export const isGeneratorJson = (json: unknown): boolean =>
+  typeof json === "object" && json !== null && (json as { kind?: unknown }).kind === "generator";
+
+/** The network's part of config.json. @throws ConfigError with the file's name */
+export function generatorFromJson(json: Record<string, unknown>, path: string): GeneratorConfig {
+  if (!isGeneratorJson(json))
+    throw new ConfigError(
+      `Expected a generator's config ("kind": "generator") in ${path}, received another model's. Name a generator's folder.`,
+    );
+  try {
+    return defineGenerator(json as PartialGeneratorConfig);
+  } catch (cause) {
+    throw new ConfigError(`${(cause as Error).message} (${path})`, { cause });
+  }
+}
+
+/** The rest of it. @throws ConfigError with the file's name */
+export function factsFromJson(json: Record<string, unknown>, path: string): GeneratorFacts {
+  const { channels, classes, grid, class_names: names, tokenizer_hash: hash, weights } = json;
+  const fail = (what: string, key: string): never => {
+    throw new ConfigError(
+      `Expected ${what} for ${key} in ${path}, received ${JSON.stringify(json[key])}.`,
+    );
+  };
+  const numbers = (key: string, isGood: (value: number) => boolean): number[] => {
+    const list = json[key];
+    const isRight = Array.isArray(list) && list.length === channels;
+    return isRight && list.every((value) => Number.isFinite(value) && isGood(value))
+      ? (list as number[])
+      : fail(`${channels} numbers, one a channel,`, key);
+  };
+  if (!Array.isArray(grid) || grid.length !== 3) fail("[time, rows, columns]", "grid");
+  const [t, h, w] = grid as [number, number, number];
+  const isNamed = Array.isArray(names) && (names.length === 0 || names.length === classes);
+  if (!isNamed) fail(`${classes} names, or none,`, "class_names");
+  if (typeof hash !== "string") fail("a text", "tokenizer_hash");
+  return {
+    latentMean: numbers("latent_mean", () => true),
+    latentStd: numbers("latent_std", (value) => value > 0),
+    grid: { t, h, w },
+    classNames: (names as unknown[]).map(String),
+    tokenizerHash: hash as string,
+    weights: weights === "ema" ? "ema" : "raw",
+  };
+}
