@@ -203,6 +203,24 @@ export const commands: readonly Command[] = [
     examples: ["vitok pack photos --out shards"],
   },
   {
+    name: "export",
+    args: "<model>",
+    summary: "the model for other runtimes, checked against this one",
+    options: [
+      { flags: "--format <name>", summary: "onnx", parse: oneOf("onnx"), default: "onnx" },
+      out("encoder.onnx, decoder.onnx and config.json go here"),
+      {
+        flags: "--precision <name>",
+        summary: "of the weights: float32 or float16",
+        parse: oneOf("float32", "float16"),
+        default: "float32",
+      },
+      { flags: "--no-check", summary: "do not run the files beside libtorch" },
+      json,
+    ],
+    examples: ["vitok export runs/demo --format onnx --out onnx"],
+  },
+  {
     name: "info",
     args: "<variant-or-model>",
     summary: "parameters, multiply-adds, tokens and compression",

@@ -107,7 +107,7 @@ describe("the angles", () => {
     (headDim) => {
       const { time, row, column } = ropePairs(headDim);
       const grid = { t: 2, h: 3, w: 4 };
-      const angles = ropeAngles(grid, headDim);
+      const angles = ropeAngles(grid, headDim).toArray();
       const pairs = headDim / 2;
       const last = angles.subarray(-pairs); // the token at (1, 2, 3)
       expect(angles).toHaveLength(24 * pairs);

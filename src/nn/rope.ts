@@ -1,6 +1,6 @@
 // 3D axial rotary position embedding: a head's pairs are split over (time, row, column), theta 10000 (spec section 1).
 // Positions are integer grid indices, so any grid works, also one never trained on.
-import { cat, keep, Tensor } from "../torch/index.js";
+import { arange, cat, keep, scope, Tensor, zeros } from "../torch/index.js";
 
 export interface Grid {
   readonly t: number;
@@ -14,27 +14,27 @@ export interface Rope {
   readonly sin: Tensor;
 }
 
-/** Angles in radians, row-major [N, headDim / 2], computed in double precision; `unrotated` tokens of angle 0 follow. */
-export function ropeAngles(
-  grid: Grid,
-  headDim: number,
-  unrotated = 0,
-  theta = 10000,
-): Float32Array {
+/**
+ * Angles in radians, float32 [N, headDim / 2], computed in double precision; `unrotated` tokens of angle 0 follow. By
+ * operators from the grid's lengths, so that a tracer sees how they follow from the input's size.
+ */
+export function ropeAngles(grid: Grid, headDim: number, unrotated = 0, theta = 10000): Tensor {
   const pairs = headDim / 2;
   const space = Math.ceil(pairs / 3);
-  const frequencies = [pairs - 2 * space, space, space].flatMap((count, axis) =>
-    Array.from({ length: count }, (_, k) => ({ axis, value: theta ** (-k / count) })),
-  );
-  const angles = new Float32Array((grid.t * grid.h * grid.w + unrotated) * pairs);
-  let next = 0;
-  for (let t = 0; t < grid.t; t++)
-    for (let h = 0; h < grid.h; h++)
-      for (let w = 0; w < grid.w; w++) {
-        const position = [t, h, w];
-        for (const { axis, value } of frequencies) angles[next++] = position[axis]! * value;
-      }
-  return angles;
+  const { t, h, w } = grid;
+  const angles = [pairs - 2 * space, space, space].flatMap((count, axis) => {
+    if (count === 0) return [];
+    const frequencies = Float64Array.from({ length: count }, (_, k) => theta ** (-k / count));
+    const positions = arange([t, h, w][axis]!, { dtype: "float64" });
+    return positions
+      .reshape([1, 1, 1, 1].with(axis, -1))
+      .mul(Tensor.from(frequencies))
+      .expand([t, h, w, count]);
+  });
+  const rotated = cat(angles, -1)
+    .reshape([t * h * w, pairs])
+    .to({ dtype: "float32" });
+  return unrotated ? cat([rotated, zeros([unrotated, pairs])]) : rotated;
 }
 
 /** Makes and remembers the tables of the grids that were met last. */
@@ -51,11 +51,9 @@ export class RopeTables {
     const known = this.#tables.get(key);
     if (known) return known;
     if (this.#tables.size >= this.limit) this.clear();
-    const angles = ropeAngles(grid, this.headDim, unrotated);
-    const shape = [angles.length / (this.headDim / 2), this.headDim / 2];
-    const table = keep({
-      cos: Tensor.from(angles.map(Math.cos), shape, { device }),
-      sin: Tensor.from(angles.map(Math.sin), shape, { device }),
+    const table = scope(() => {
+      const angles = ropeAngles(grid, this.headDim, unrotated);
+      return keep({ cos: angles.cos().to({ device }), sin: angles.sin().to({ device }) });
     });
     this.#tables.set(key, table);
     return table;

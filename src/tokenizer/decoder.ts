@@ -39,11 +39,11 @@ export class Decoder {
     this.#ropes = new RopeTables(width / heads);
   }
 
-  /** latent [B, L, c] -> pixels [B, 3, T, H, W], not clamped */
+  /** latent [B, L, c] -> pixels [B, 3, T, H, W], not clamped; `keep` also as a float32 tensor [B], which a tracer can follow */
   forward(
     latent: Tensor,
     grid: Grid,
-    options: { keep?: Keep | undefined; checkpointing?: Checkpointing | undefined } = {},
+    options: { keep?: Keep | Tensor | undefined; checkpointing?: Checkpointing | undefined } = {},
   ): Tensor {
     const patches = grid.t * grid.h * grid.w;
     let x = this.fromLatent.forward(this.#mask(latent, options.keep)); // [B, L, D]
@@ -65,15 +65,13 @@ export class Decoder {
   }
 
   /** Replaces what follows the kept tokens by the mask token. */
-  #mask(latent: Tensor, keep: Keep | undefined): Tensor {
+  #mask(latent: Tensor, keep: Keep | Tensor | undefined): Tensor {
     if (keep === undefined || !this.maskToken) return latent;
     const [, length] = latent.shape as [number, number];
-    const kept = Tensor.from(
-      typeof keep === "number" ? [keep] : keep,
-      [-1, 1, 1].with(0, typeof keep === "number" ? 1 : keep.length),
-    );
+    const counts =
+      keep instanceof Tensor ? keep : Tensor.from(typeof keep === "number" ? [keep] : keep);
     const position = arange(length).reshape([1, length, 1]);
-    const isKept = position.lt(kept).to({ device: latent.device }); // [B or 1, L, 1]
+    const isKept = position.lt(counts.reshape([-1, 1, 1])).to({ device: latent.device }); // [B or 1, L, 1]
     return where(isKept, latent, this.maskToken.to({ dtype: latent.dtype }));
   }
 
