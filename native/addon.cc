@@ -16,7 +16,7 @@ NAPI_MODULE_INIT() {
   napi_set_instance_data(env, engine, destroy, nullptr);
   std::vector<Export> all{{"versions", guarded<versions>}};
   for (auto list : {dispatchExports(), tensorExports(), autogradExports(), randomExports(), deviceExports(),
-                    moduleExports()})
+                    moduleExports(), distributedExports(), reducerExports()})
     all.insert(all.end(), list.begin(), list.end());
   for (const Export& item : all) {
     napi_value function;

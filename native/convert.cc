@@ -73,6 +73,12 @@ bool isNullish(napi_env env, napi_value value) {
   return type == napi_undefined || type == napi_null;
 }
 
+napi_value property(napi_env env, napi_value object, const char* name) {
+  napi_value value;
+  if (napi_get_named_property(env, object, name, &value) != napi_ok) mismatch(env, std::string("an object with ") + name, object);
+  return value;
+}
+
 double toDouble(napi_env env, napi_value value) {
   double result;
   if (napi_get_value_double(env, value, &result) != napi_ok) mismatch(env, "a number", value);
@@ -178,6 +184,7 @@ c10::IValue toIValue(const Call& call, napi_value value, const c10::TypePtr& typ
     case Kind::BoolType:
       return toBool(env, value);
     case Kind::StringType:
+    case Kind::AnyType:  // a group's name in the operators of c10d
       return toString(env, value);
     case Kind::DeviceObjType:
       return c10::Device(toString(env, value));

@@ -9,6 +9,7 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/api/include/torch/version.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -31,6 +32,8 @@ struct Engine {
   std::vector<Operator> operators;
   std::vector<std::unique_ptr<c10::InferenceMode>> inferenceModes;
   std::vector<std::shared_ptr<void>> modules;
+  std::vector<std::shared_ptr<void>> reducers{1};
+  std::map<std::string, c10::intrusive_ptr<c10::intrusive_ptr_target>> groups;  // libtorch's own registry does not hold them
 
   uint32_t add(at::Tensor tensor);
   at::Tensor& tensor(uint32_t handle);
@@ -51,6 +54,7 @@ struct Call {
 
 // --- JavaScript -> C++ (each throws std::invalid_argument with what it expected) ---
 bool isNullish(napi_env env, napi_value value);
+napi_value property(napi_env env, napi_value object, const char* name);
 double toDouble(napi_env env, napi_value value);
 int64_t toInt(napi_env env, napi_value value);
 bool toBool(napi_env env, napi_value value);
@@ -99,6 +103,8 @@ std::vector<Export> autogradExports();
 std::vector<Export> randomExports();
 std::vector<Export> deviceExports();
 std::vector<Export> moduleExports();
+std::vector<Export> distributedExports();
+std::vector<Export> reducerExports();
 
 /// Installs the counting, refusing CPU allocator (once a process).
 void installAllocator();

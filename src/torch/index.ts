@@ -4,6 +4,7 @@ import "./methods.js";
 export * from "./autograd.js";
 export * from "./device.js";
 export { type Argument, call, type Listener, listen, operatorNames } from "./dispatch.js";
+export * from "./distributed.js";
 export { type DType, dtypeWidth, type TypedArray } from "./dtype.js";
 export { TorchError } from "./error.js";
 export * from "./module.js";

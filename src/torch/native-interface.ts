@@ -62,4 +62,27 @@ export interface Native {
   loadModule(path: string, device: string): number;
   runModule(module: number, method: string, ...args: unknown[]): unknown;
   releaseModule(module: number): void;
+  createGroup(
+    name: string,
+    backend: string,
+    options: {
+      host: string;
+      port: number;
+      isServer: boolean;
+      rank: number;
+      size: number;
+      timeoutMs: number;
+      interface: string;
+    },
+  ): void;
+  destroyGroup(name: string): void;
+  exitProcess(code: number): never;
+  createReducer(
+    group: string,
+    buckets: readonly { flat: number; leaves: readonly number[] }[],
+    options: { scale: number; isScattered: boolean; overlaps: boolean },
+  ): number;
+  armReducer(reducer: number): void;
+  finishReducer(reducer: number): void;
+  releaseReducer(reducer: number): void;
 }

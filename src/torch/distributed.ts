@@ -1,0 +1,169 @@
+// Processes that compute together: a group with the collectives of libtorch's c10d, by TCP on hosts (Gloo) and by NCCL between
+// GPUs. Who is in a group and where it meets is told, not looked up: the environment is read in train/. Not the training.
+
+import { noGrad } from "./autograd.js";
+import { native } from "./binding.js";
+import { call } from "./dispatch.js";
+import { naming, TorchError } from "./error.js";
+import { scope } from "./scope.js";
+import { Tensor } from "./tensor.js";
+
+export interface GroupOptions {
+  readonly backend: "gloo" | "nccl";
+  /** This process, from 0, and the number of all. */
+  readonly rank: number;
+  readonly size: number;
+  /** Where process 0 listens, so that all can find each other. */
+  readonly host: string;
+  readonly port: number;
+  /** The meeting point is another program's, as torchrun's is: nobody in the group opens it. */
+  readonly isServed?: boolean;
+  /** How long the meeting and any collective may take before it is an error. Default: 10 minutes. */
+  readonly timeoutMs?: number;
+  /** Gloo: the address or network interface to be reached at. Default: that of the host's name. */
+  readonly interface?: string;
+}
+
+/** A collective under way. `wait` is needed before the result is read, and once. @throws {TorchError} where a process is gone or late */
+export interface Work {
+  wait(): Tensor;
+}
+
+let made = 0;
+
+/** Every process calls the same methods in the same order, with tensors of the same shapes and dtypes. */
+export class ProcessGroup {
+  readonly rank: number;
+  readonly size: number;
+  readonly backend: GroupOptions["backend"];
+  /** @internal libtorch's operators find the group by it. */
+  readonly name: string;
+
+  /** Waits for the other processes. @throws {TorchError} where they do not come in time */
+  constructor(options: GroupOptions) {
+    const { backend, rank, size, host, port, isServed = false, timeoutMs = 600_000 } = options;
+    if (!(Number.isInteger(size) && Number.isInteger(rank) && rank >= 0 && rank < size))
+      throw new RangeError(
+        `Expected a rank from 0 to size - 1, received rank ${rank} of ${size} processes.`,
+      );
+    if (!(Number.isInteger(port) && port > 0 && port < 65536))
+      throw new RangeError(`Expected a port from 1 to 65535, received ${port}.`);
+    this.rank = rank;
+    this.size = size;
+    this.backend = backend;
+    this.name = `group-${made++}`;
+    const isServer = rank === 0 && !isServed;
+    naming("ProcessGroup", [], () =>
+      native().createGroup(this.name, backend, {
+        ...{ host, port, isServer, rank, size, timeoutMs },
+        interface: options.interface ?? "",
+      }),
+    );
+  }
+
+  /** Sums (or averages) over the processes, in place. */
+  allReduce_(tensor: Tensor, op: "sum" | "avg" | "min" | "max" = "sum"): Tensor {
+    return this.startAllReduce_(tensor, op).wait();
+  }
+  startAllReduce_(tensor: Tensor, op: "sum" | "avg" | "min" | "max" = "sum"): Work {
+    const isMean = op === "avg"; // Gloo has no average
+    const work = this.#start("all_reduce_", tensor, isMean ? "sum" : op, this.name);
+    return { wait: () => (isMean ? noGrad(() => work.wait().div_(this.size)) : work.wait()) };
+  }
+
+  /** Everyone gets process `from`'s elements, in place. */
+  broadcast_(tensor: Tensor, from = 0): Tensor {
+    return this.#start("broadcast_", tensor, from, this.name).wait();
+  }
+
+  /** The processes' tensors joined along their first dimension, in rank order: [n, ...] -> [size n, ...] */
+  allGather(tensor: Tensor): Tensor {
+    return this.startAllGather(tensor).wait();
+  }
+  /** `out`, where it is given, receives the result. */
+  startAllGather(tensor: Tensor, out?: Tensor): Work {
+    return out
+      ? this.#start("all_gather_into_tensor_out", tensor, this.size, this.name, out)
+      : this.#start("all_gather_into_tensor", tensor, this.size, this.name);
+  }
+
+  /** Sums over the processes; each gets its part along the first dimension: [size n, ...] -> [n, ...] */
+  reduceScatter(tensor: Tensor): Tensor {
+    return this.startReduceScatter(tensor).wait();
+  }
+  startReduceScatter(tensor: Tensor): Work {
+    if (tensor.size(0) % this.size)
+      throw new TorchError(
+        "reduceScatter",
+        `Expected a first dimension that ${this.size} processes can share, received ${tensor}.`,
+      );
+    return this.#start("reduce_scatter_tensor", tensor, "sum", this.size, this.name);
+  }
+
+  /** Returns when all have called it; `device` is where the group's tensors live. */
+  barrier(device = "cpu"): void {
+    scope(() => this.allReduce_(Tensor.from([1], [1], { device })).item());
+  }
+
+  /** Leaves the group. Collectives under way have to be waited for before. */
+  dispose(): void {
+    native().destroyGroup(this.name);
+  }
+
+  #start(operator: string, tensor: Tensor, ...args: (string | number | Tensor)[]): Work {
+    const name = `_c10d_functional::${operator}`;
+    const pending = noGrad(() => call(name, tensor, ...args));
+    return { wait: () => noGrad(() => call("_c10d_functional::wait_tensor", pending)) };
+  }
+}
+
+export interface ReducerOptions {
+  /** Multiplies the gradients before they are summed. Default: 1 / size, so that the sum is the mean. */
+  readonly scale?: number;
+  /** Each process gets its share of every bucket's sum only, and the leaves' gradients are dropped. */
+  readonly isScattered?: boolean;
+  /** Send while the backward pass runs; else all at once at the end. */
+  readonly overlaps?: boolean;
+}
+
+/** Leaves and the flat tensor that holds their gradients one after another; longer where the processes' shares need it. */
+export interface Bucket {
+  readonly flat: Tensor;
+  readonly leaves: readonly Tensor[];
+}
+
+/** Sums the gradients of leaves over a group, bucket by bucket, while the backward pass goes on. */
+export class Reducer {
+  #handle: number;
+
+  constructor(group: ProcessGroup, buckets: readonly Bucket[], options: ReducerOptions = {}) {
+    const { scale = 1 / group.size, isScattered = false, overlaps = true } = options;
+    const handles = buckets.map(({ flat, leaves }) => ({
+      flat: flat.handle,
+      leaves: leaves.map((leaf) => leaf.handle),
+    }));
+    this.#handle = naming("Reducer", [], () =>
+      native().createReducer(group.name, handles, { scale, isScattered, overlaps }),
+    );
+  }
+
+  /** The backward passes from here to `finish` complete the gradients: call it before the last micro-batch. */
+  arm(): void {
+    naming("Reducer.arm", [], () => native().armReducer(this.#handle));
+  }
+
+  /** Waits for the sums: the leaves' gradients are views of the buckets then, or gone where they are scattered. */
+  finish(): void {
+    naming("Reducer.finish", [], () => native().finishReducer(this.#handle));
+  }
+
+  dispose(): void {
+    if (this.#handle) native().releaseReducer(this.#handle);
+    this.#handle = 0;
+  }
+}
+
+/** Ends this process at once, from any thread, even where the main thread waits inside a collective. */
+export function exitProcess(code: number): never {
+  return native().exitProcess(code);
+}
