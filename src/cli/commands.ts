@@ -188,7 +188,7 @@ export const commands: readonly Command[] = [
   {
     name: "pack",
     args: "<source>",
-    summary: "a set of pictures into tar shards with an index",
+    summary: "a set of pictures or videos into tar shards with an index",
     options: [
       out("where the shards go; an interrupted packing goes on there"),
       {
@@ -198,9 +198,21 @@ export const commands: readonly Command[] = [
         default: 1000,
       },
       { flags: "--keep-order", summary: "as listed, instead of shuffled: for sets to evaluate on" },
+      { flags: "--fps <n>", summary: "videos: decode them once, at this rate", parse: positive },
+      { flags: "--size <pixels>", summary: "videos: short side (default: 128)", parse: wholeNumber },
+      {
+        flags: "--seconds <n>",
+        summary: "videos: keep at most the middle n seconds",
+        parse: positive,
+        default: 10,
+      },
+      { flags: "--quality <n>", summary: "videos: of WebP, 1-100", parse: wholeNumber, default: 90 },
       json,
     ],
-    examples: ["vitok pack photos --out shards"],
+    examples: [
+      "vitok pack photos --out shards",
+      "vitok pack UCF-101 --fps 8 --size 160 --out clips",
+    ],
   },
   {
     name: "export",
@@ -276,6 +288,12 @@ function wholeNumber(text: string): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value > 0) return value;
   throw new InvalidArgumentError("Expected a whole number above 0.");
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError("Expected a number above 0.");
 }
 
 function oneOf(...names: string[]) {

@@ -1,15 +1,30 @@
-// A folder of pictures as a source: every picture below it, in the byte order of its path. Where all lie
+// A folder of pictures or videos as a source: every one below it, in the byte order of its path. Where all lie
 // in sub-folders, the first-level sub-folder is the class. Nothing is decoded until it is asked for.
 import type { Dirent } from "node:fs";
 import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { basename, extname, join, resolve } from "node:path";
 import { MediaError } from "../media/error.js";
-import { imageExtensions, readImage } from "../media/image.js";
+import { imageExtensions } from "../media/image.js";
+import type { Window } from "../media/video-info.js";
+import { ClipReader, isMoving, readableExtensions } from "./clip-file.js";
 import type { Source } from "./source.js";
 
-/** A `Source` over the pictures below `directory`; MediaError where there are none. */
-export async function openFolder(directory: string): Promise<Source> {
-  const files = await listFolder(directory);
+/**
+ * A `Source` over the pictures below `directory`, or over windows of the videos below it where one of several frames is
+ * given; MediaError where there are none.
+ */
+export async function openFolder(directory: string, window?: Window): Promise<Source> {
+  const files = await listFolder(directory, readableExtensions(window));
+  return filesSource(directory, files, window);
+}
+
+/** A `Source` over files, by their paths relative to `directory`. */
+export function filesSource(
+  directory: string,
+  files: readonly string[],
+  window: Window | undefined,
+): Source {
+  const reader = new ClipReader(window);
   const classOf = (file: string): string => file.slice(0, Math.max(0, file.indexOf("/")));
   const names = [...new Set(files.map(classOf))].sort(byBytes);
   const classes = names.includes("") ? [] : names; // "" is a picture beside the sub-folders
@@ -18,10 +33,15 @@ export async function openFolder(directory: string): Promise<Source> {
     name: basename(resolve(directory)),
     length: files.length,
     classes,
-    load: (index) => readImage(join(directory, files[index]!)),
+    hasWindows: isMoving(window),
+    load: (index, request) =>
+      reader.read(
+        { path: join(directory, files[index]!), extension: extensionOf(files[index]!) },
+        request,
+      ),
     file: async (index) => ({
       bytes: await readBytes(join(directory, files[index]!)),
-      extension: extname(files[index]!).slice(1).toLowerCase(),
+      extension: extensionOf(files[index]!),
     }),
     id: (index) => files[index]!,
     label: (index) => labels.get(classOf(files[index]!)),
@@ -48,7 +68,7 @@ export async function listFolder(
       if (entry.name.startsWith(".")) continue;
       const child = join(path, entry.name);
       const kind = await kindOf(entry, child);
-      const extension = extname(entry.name).slice(1).toLowerCase();
+      const extension = extensionOf(entry.name);
       if (kind === "folder") await walk(child, `${prefix}${entry.name}/`, [...parents, here]);
       else if (kind !== "file") continue;
       else if (extensions.includes(extension)) files.push(prefix + entry.name);
@@ -73,6 +93,8 @@ async function readBytes(path: string): Promise<Uint8Array> {
     throw new MediaError(path, `cannot be read: ${(cause as Error).message}`, { cause });
   }
 }
+
+const extensionOf = (file: string): string => extname(file).slice(1).toLowerCase();
 
 /** What an entry is once links are followed; a broken link is nothing. */
 async function kindOf(entry: Dirent, path: string): Promise<"folder" | "file" | "nothing"> {

@@ -40,7 +40,7 @@ export interface LoaderOptions {
   worldSize?: number;
 }
 
-const purpose = { shuffle: 1, crop: 2 }; // keeps the two kinds of random choice apart
+const purpose = { shuffle: 1, crop: 2, window: 3 }; // keeps the kinds of random choice apart
 
 export class Loader implements AsyncIterable<Batch> {
   /** Files that could not be read, each once. */
@@ -153,7 +153,7 @@ export class Loader implements AsyncIterable<Batch> {
     const { augment, size, filter, seed, ranges } = this.#options;
     const epoch = Math.floor(index / this.#source.length);
     const place = augment ? this.#shuffledPlace(index) : index;
-    const found = await this.#firstReadable(place, augment ? this.#source.length : 1);
+    const found = await this.#firstReadable(place, augment ? this.#source.length : 1, index);
     if (!found) return undefined;
     const random = randomStream(seed, purpose.crop, epoch, index);
     const clip = augment
@@ -167,12 +167,13 @@ export class Loader implements AsyncIterable<Batch> {
   async #firstReadable(
     place: number,
     attempts: number,
+    index: number,
   ): Promise<{ place: number; clip: Clip } | undefined> {
     for (let attempt = 0; attempt < attempts && !this.#isClosed; attempt++) {
       const candidate = (place + attempt) % this.#source.length;
       if (this.#bad.has(candidate)) continue;
       try {
-        const clip = await this.#cache.get(candidate, () => this.#source.load(candidate));
+        const clip = await this.#load(candidate, index);
         return { place: candidate, clip };
       } catch (error) {
         if (!(error instanceof MediaError)) throw error;
@@ -180,6 +181,18 @@ export class Loader implements AsyncIterable<Batch> {
       }
     }
     return undefined;
+  }
+
+  /** Pictures may come from the cache; of a video, each sample of training has a window of its own. */
+  #load(place: number, index: number): Promise<Clip> {
+    const { augment, seed, size, ranges } = this.#options;
+    if (!augment) return this.#source.load(place);
+    if (!this.#source.hasWindows) return this.#cache.get(place, () => this.#source.load(place));
+    const epoch = Math.floor(index / this.#source.length);
+    const at = randomStream(seed, purpose.window, epoch, index).next();
+    const { scale, ratio } = { ...defaultRanges, ...ranges };
+    const shortSide = Math.ceil(size * Math.sqrt(ratio[1] / scale[0])); // the smallest crop still shrinks
+    return this.#source.load(place, { at, shortSide });
   }
 
   #recordUnreadable(place: number, error: MediaError): void {

@@ -2,8 +2,11 @@
 // implements `Source` and gets its line in `openSource`.
 import { ConfigError } from "../config-error.js";
 import type { Clip } from "../media/clip.js";
+import type { Window } from "../media/video-info.js";
+import type { ClipRequest } from "./clip-file.js";
 import { openDrawn } from "./drawn-source.js";
 import { openFolder } from "./folder.js";
+import { isListFile, openListFile } from "./list-file.js";
 import { isShardSpec, listShards } from "./shards/list.js";
 import type { OrderRequest } from "./shards/order.js";
 import { openShards } from "./shards/source.js";
@@ -22,7 +25,9 @@ export interface Source {
   /** Class names, in the order of their labels; empty where the set has none. */
   readonly classes: readonly string[];
   /** Decodes clip `index`, 0 <= index < length. MediaError where it cannot be read. */
-  load(index: number): Promise<Clip>;
+  load(index: number, request?: ClipRequest): Promise<Clip>;
+  /** Whether `load` gives another window of a video for another request. */
+  readonly hasWindows?: boolean;
   /** The stored file of clip `index`; absent where clips are made, not stored. */
   file?(index: number): Promise<SourceFile>;
   /** A name for clip `index` that is unique in the set: the file, where there is one. */
@@ -39,10 +44,11 @@ export interface Source {
 }
 
 /**
- * Opens a set by what the user wrote: a folder of pictures, tar shards (`train-{000..127}.tar`, `shards/*.tar`, a folder
- * of them), or `drawn:train?count=2048&size=64` for the embedded drawn pictures (`drawn:val` holds others).
+ * Opens a set by what the user wrote: a folder of pictures or videos, tar shards (`train-{000..127}.tar`, `shards/*.tar`, a
+ * folder of them), `list.txt?root=DIR` for the files that a list names, or `drawn:train?count=2048&size=64` for the embedded
+ * drawn pictures (`drawn:val` holds others). With a `window` of several frames a clip is that much of a video.
  */
-export async function openSource(spec: string): Promise<Source> {
+export async function openSource(spec: string, window?: Window): Promise<Source> {
   if (/^drawn(:|$)/.test(spec)) return openDrawn(spec);
   const scheme = /^([a-z0-9+]+):\/\//i.exec(spec)?.[1];
   if (scheme) {
@@ -50,5 +56,8 @@ export async function openSource(spec: string): Promise<Source> {
       `Expected a folder or drawn:train for data, received "${spec}". Copy what ${scheme}:// holds into a folder first.`,
     );
   }
-  return (await isShardSpec(spec)) ? openShards(await listShards(spec)) : openFolder(spec);
+  if (isListFile(spec)) return openListFile(spec, window);
+  return (await isShardSpec(spec))
+    ? openShards(await listShards(spec), window)
+    : openFolder(spec, window);
 }

@@ -1,9 +1,10 @@
-// The WebDataset convention: neighbouring files of a shard with one name up to the first dot are one sample, a picture
-// with its label beside it (.cls, .json, or the folder). Listed without decoding anything; the format is tar.ts.
+// The WebDataset convention: neighbouring files of a shard with one name up to the first dot are one sample, a picture or
+// clip with its label beside it (.cls, .json, or the folder). Listed without decoding anything; the format is tar.ts.
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { MediaError } from "../../media/error.js";
 import { imageExtensions } from "../../media/image.js";
+import { videoExtensions } from "../../media/video-info.js";
 import { listTar, type TarMember } from "./tar.js";
 
 /** A class's number, or its name. */
@@ -58,6 +59,7 @@ export async function readSample(
   }
 }
 
+const readable = [...imageExtensions, ...videoExtensions];
 const nothing = { extension: "", offset: 0, size: 0, label: undefined };
 
 interface Group {
@@ -88,12 +90,11 @@ function sampleOf(
   archive: { size: number; text: (member: TarMember) => string },
 ): ShardSample {
   const names = [...files.keys()];
-  const isPicture = (name: string) =>
-    imageExtensions.includes(name.slice(name.lastIndexOf(".") + 1));
-  const extension = names.find((name) => imageExtensions.includes(name)) ?? names.find(isPicture);
+  const isReadable = (name: string) => readable.includes(name.slice(name.lastIndexOf(".") + 1));
+  const extension = names.find((name) => readable.includes(name)) ?? names.find(isReadable);
   const label = labelOf(key, files, archive.text);
   if (extension === undefined) {
-    const problem = `has no picture, only ${names.map((name) => `.${name}`).join(", ")}.`;
+    const problem = `has no picture or video, only ${names.map((name) => `.${name}`).join(", ")}.`;
     return { key, ...nothing, label, problem };
   }
   const { offset, size } = files.get(extension)!;

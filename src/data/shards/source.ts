@@ -3,7 +3,8 @@
 
 import type { Clip } from "../../media/clip.js";
 import { MediaError } from "../../media/error.js";
-import { readImage } from "../../media/image.js";
+import type { Window } from "../../media/video-info.js";
+import { ClipReader, type ClipRequest, isMoving } from "../clip-file.js";
 import type { Source, SourceFile } from "../source.js";
 import type { ShardList } from "./list.js";
 import { laneLimit, type OrderRequest, shardOrder, startsOf } from "./order.js";
@@ -18,10 +19,10 @@ interface OpenShard {
 const concurrency = 4;
 
 /** Opens the shards of a list. @throws MediaError where one of them is no archive or cannot be had */
-export async function openShards(list: ShardList): Promise<Source> {
+export async function openShards(list: ShardList, window?: Window): Promise<Source> {
   const shards = new Shards(list);
   if (!list.lengths || list.isLocal) await shards.openAll();
-  return new ShardSource(shards, list);
+  return new ShardSource(shards, list, window);
 }
 
 /** The shards of a list, each opened once. */
@@ -66,11 +67,16 @@ class ShardSource implements Source {
   readonly #starts: readonly number[];
   readonly #lengths: readonly number[];
   readonly #labels: ReadonlyMap<Label, number>;
+  readonly hasWindows: boolean;
+  readonly #reader: ClipReader;
 
   constructor(
     private readonly shards: Shards,
     list: ShardList,
+    window: Window | undefined,
   ) {
+    this.hasWindows = isMoving(window);
+    this.#reader = new ClipReader(window);
     const { files } = list;
     this.name = list.name;
     this.#lengths = list.lengths ?? files.map((_, i) => shards.opened.get(i)!.samples.length);
@@ -83,9 +89,11 @@ class ShardSource implements Source {
     this.lookAhead = Math.ceil((laneLimit * this.length) / files.length);
   }
 
-  async load(index: number): Promise<Clip> {
-    const { bytes, extension } = await this.file(index);
-    return readImage(bytes, { name: `${this.id(index)}.${extension}` });
+  async load(index: number, request?: ClipRequest): Promise<Clip> {
+    const { bytes, extension: suffix } = await this.file(index);
+    const name = `${this.id(index)}.${suffix}`;
+    const extension = suffix.slice(suffix.lastIndexOf(".") + 1);
+    return this.#reader.read({ bytes, name, extension }, request);
   }
 
   async file(index: number): Promise<SourceFile> {
