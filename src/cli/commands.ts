@@ -199,14 +199,23 @@ export const commands: readonly Command[] = [
       },
       { flags: "--keep-order", summary: "as listed, instead of shuffled: for sets to evaluate on" },
       { flags: "--fps <n>", summary: "videos: decode them once, at this rate", parse: positive },
-      { flags: "--size <pixels>", summary: "videos: short side (default: 128)", parse: wholeNumber },
+      {
+        flags: "--size <pixels>",
+        summary: "videos: short side (default: 128)",
+        parse: wholeNumber,
+      },
       {
         flags: "--seconds <n>",
         summary: "videos: keep at most the middle n seconds",
         parse: positive,
         default: 10,
       },
-      { flags: "--quality <n>", summary: "videos: of WebP, 1-100", parse: wholeNumber, default: 90 },
+      {
+        flags: "--quality <n>",
+        summary: "videos: of WebP, 1-100",
+        parse: wholeNumber,
+        default: 90,
+      },
       json,
     ],
     examples: [

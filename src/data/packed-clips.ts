@@ -29,7 +29,10 @@ export function packedClips(source: Source, options: PackClipsOptions): Source {
     async file(index) {
       const { bytes, extension } = await storedFile(source, index);
       const stored = { bytes, extension, name: source.id(index) };
-      return { bytes: await withPath(stored, (path) => packClip(path, options)), extension: "webp" };
+      return {
+        bytes: await withPath(stored, (path) => packClip(path, options)),
+        extension: "webp",
+      };
     },
   };
 }

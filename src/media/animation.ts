@@ -68,7 +68,7 @@ export async function readAnimation(
 }
 
 const pageAt = (ends: readonly number[], time: number): number => {
-  const page = ends.findIndex((end) => time < end);
+  const page = ends.findIndex((end) => time <= end + 1e-3); // times are whole milliseconds
   return page < 0 ? ends.length - 1 : page;
 };
 

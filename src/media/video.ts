@@ -165,7 +165,7 @@ function argumentsOf(
   const from = isSought ? start - seekMargin : 0; // of ffmpeg's clock
   const shift = start - from;
   const filters = [
-    ...(shift > 0 ? [`setpts=PTS-${shift}/TB`] : []),
+    ...(shift > 0 ? ["settb=AVTB", `setpts=round(PTS-${shift}/TB)`] : []), // a file's own clock may be coarse
     `fps=${fps}:start_time=0`, // holds what is on the screen before the window, too
     `scale=${size.width}:${size.height}:flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix=${info.colourMatrix}`,
     "format=rgb24",

@@ -84,8 +84,11 @@ class Trainer {
     if (device.startsWith("cuda"))
       for (const flag of ["tf32", "cudnnBenchmark"] as const) setFlag(flag, true);
     const checkpoint = findCheckpoint(options);
-    const training = await openSource(config.data.path);
-    const evaluation = config.evaluate.data ? await openSource(config.evaluate.data) : training;
+    const { path, frames, fps } = config.data;
+    const training = await openSource(path, { frames, fps });
+    const other = config.evaluate.data;
+    const evaluation =
+      other && other !== path ? await openSource(other, { frames, fps }) : training;
     const recipe = await createRecipe(config, device);
     const state = checkpoint ? loadCheckpoint(checkpoint, recipe, config) : { step: 0, sample: 0 };
     const loader = new Loader(training, loaderOptions(config, state.sample));
@@ -207,7 +210,9 @@ class Trainer {
     const scores = await this.#evaluate(this.config.train.gridEvery > 0);
     const model = join(this.options.out, "model");
     const { seed, data } = this.config;
-    this.recipe.save(model, { steps: this.#step, seed, data: data.path, size: data.size });
+    const { path, size, frames, fps } = data;
+    const video = frames > 1 ? { frames, fps } : {};
+    this.recipe.save(model, { steps: this.#step, seed, data: path, size, ...video });
     this.#end("done");
     return { ...this.#result(), state: "done", model, scores };
   }
