@@ -178,7 +178,7 @@ describe("training from shards", () => {
       expect.stringMatching(
         /^damaged-01.tar\/damaged between.*: is damaged between bytes 0 and \d+$/,
       ),
-      "damaged-01.tar/p12: has no picture, only .cls.",
+      "damaged-01.tar/p12: has no picture or video, only .cls.",
       expect.stringMatching(/^damaged-02.tar\/p35: ends after \d+ of \d+ bytes.$/),
     ]);
     const resumed = new Loader(await openSource(folder), { ...options, startSample: 40 });

@@ -1,0 +1,124 @@
+// What the table of commands is made of: its types, the options that several commands share, and readers of their values.
+// It imports nothing heavy: commands.ts, the table, is loaded for every help.
+
+import { InvalidArgumentError } from "commander";
+
+/** What a command's module, `<name>.js` beside this file, exports. */
+export interface CommandModule {
+  /** May resolve to an exit status; anything else is 0. What it throws is shown by its message: exit 1. */
+  run(args: readonly Argument[], options: Options): Promise<unknown>;
+}
+
+/** `<name>` is a text, `<name...>` a list of them; an optional one that is not given is left out. */
+export type Argument = string | string[];
+
+/** By the long name in camelCase. The values are what `options` below makes of the text. */
+export type Options = Readonly<Record<string, unknown>>;
+
+export interface CommandOption {
+  readonly flags: string;
+  readonly summary: string;
+  readonly parse?: (text: string, previous: unknown) => unknown;
+  readonly required?: boolean;
+  readonly default?: unknown;
+}
+
+export interface Command {
+  readonly name: string;
+  /** In commander's words: `<model> <file...>`. */
+  readonly args: string;
+  readonly summary: string;
+  readonly options: readonly CommandOption[];
+  readonly examples?: readonly string[];
+}
+
+export const json: CommandOption = { flags: "--json", summary: "one JSON object on stdout" };
+export const out = (summary: string): CommandOption => ({
+  flags: "--out <dir>",
+  summary,
+  required: true,
+});
+export const device: CommandOption = {
+  flags: "--device <name>",
+  summary: "auto, cpu, cuda or cuda:N",
+  default: "auto",
+};
+export const precision: CommandOption = {
+  flags: "--precision <name>",
+  summary: "float32 or bfloat16",
+  parse: oneOf("float32", "bfloat16"),
+  default: "float32",
+};
+export const batchSize: CommandOption = {
+  flags: "--batch-size <n>",
+  summary: "samples at a time",
+  parse: wholeNumber,
+};
+export const keep: CommandOption = {
+  flags: "--keep <n>",
+  summary: "masked models: decode from the first n tokens",
+  parse: wholeNumber,
+};
+
+/** How scores are computed, alike for models and for files. */
+export const scoring: readonly CommandOption[] = [
+  {
+    flags: "--protocol <name>",
+    summary: "standard or vitok-paper",
+    parse: oneOf("standard", "vitok-paper"),
+    default: "standard",
+  },
+  {
+    flags: "--fid-tap <channels>",
+    summary: "64, 192, 768 or 2048; the score is then called FID-768",
+    parse: oneOf("64", "192", "768", "2048"),
+  },
+  {
+    flags: "--fid-input <name>",
+    summary: "tensorflow (default) or pytorch: how pictures are resized for the 2015 Inception",
+    parse: oneOf("tensorflow", "pytorch"),
+  },
+  {
+    flags: "--lpips-trunk <name>",
+    summary: "vgg, alex or squeeze (default: the first that is here)",
+    parse: oneOf("vgg", "alex", "squeeze"),
+  },
+  { flags: "--inception <file>", summary: "Inception's weights (default: see doctor)" },
+  { flags: "--i3d <file>", summary: "I3D's weights (default: see doctor)" },
+];
+
+export function metrics(...initial: string[]): CommandOption {
+  return {
+    flags: "--metrics <names>",
+    summary: "of psnr,ssim,ms-ssim,lpips,fid,is,fvd",
+    parse: list,
+    default: initial,
+  };
+}
+
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError("Expected a whole number above 0.");
+}
+
+export function positive(text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError("Expected a number above 0.");
+}
+
+export function oneOf(...names: string[]) {
+  return (text: string) => {
+    if (names.includes(text)) return text;
+    throw new InvalidArgumentError(`Expected ${names.join(" or ")}.`);
+  };
+}
+
+export function list(text: string): string[] {
+  return text.split(",").map((name) => name.trim().toLowerCase());
+}
+
+export function collect(text: string, previous: unknown): string[] {
+  return [...(previous as string[]), text];
+}
