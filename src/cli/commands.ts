@@ -9,6 +9,7 @@ import {
   json,
   keep,
   metrics,
+  oneOf,
   out,
   positive,
   precision,
