@@ -1,6 +1,6 @@
 // y = x W^T + b over the last dimension.
 import { linear, type Tensor } from "../torch/index.js";
-import { oneDnnLinear, suitsOneDnn } from "./one-dnn.js";
+import { oneDnnLinear, packedRows, suitsOneDnn } from "./one-dnn.js";
 import { parameter } from "./parameters.js";
 
 export class Linear {
@@ -15,7 +15,7 @@ export class Linear {
   /** [..., in] -> [..., out] */
   forward(x: Tensor): Tensor {
     return suitsOneDnn(x, this.weight)
-      ? oneDnnLinear(x, this.weight, this.bias)
+      ? oneDnnLinear(x, packedRows(this.weight, 1)[0]!, this.bias)
       : linear(x, this.weight, this.bias);
   }
 }

@@ -1,5 +1,6 @@
 // A model is plain objects that hold tensors: its parameters are found by walking, named as PyTorch would name them.
 import { type DType, keep, noGrad, Tensor, zeros } from "../torch/index.js";
+import { forgetPacked } from "./one-dnn.js";
 
 /** A leaf that learns, zero until tokenizer/init.ts or a file fills it. */
 export function parameter(shape: readonly number[]): Tensor {
@@ -66,6 +67,7 @@ export function moveTo(model: object, options: { device?: string; dtype?: DType 
       const moved = keep(noGrad(() => value.to(options)));
       if (moved.handle === value.handle) continue;
       const learns = value.requiresGrad;
+      forgetPacked(value);
       value.dispose();
       Object.assign(model, { [property]: moved.requiresGrad_(learns) });
     } else if (typeof value === "object" && value !== null) moveTo(value, options);
@@ -79,5 +81,8 @@ export function freeze(model: object, frozen = true): void {
 
 /** Frees a model's parameters now. */
 export function disposeModel(model: object): void {
-  for (const [, tensor] of parameters(model)) tensor.dispose();
+  for (const [, tensor] of parameters(model)) {
+    forgetPacked(tensor);
+    tensor.dispose();
+  }
 }
