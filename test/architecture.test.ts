@@ -19,7 +19,7 @@ const below: Record<string, string[]> = {
   data: ["media", "torch"],
   losses: ["formats", "perceptual", "tokenizer", "generator"],
   metrics: ["formats", "perceptual", "tokenizer", "generator"],
-  evaluate: ["losses", "metrics", "data"],
+  evaluate: ["losses", "metrics", "data", "codec"],
   train: ["evaluate"],
   study: ["train"],
   codec: ["tokenizer", "generator", "media", "data"],

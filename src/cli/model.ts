@@ -3,7 +3,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../config-error.js";
-import { fileHash, type WeightsId } from "../evaluate/protocol.js";
+import type { WeightsId } from "../evaluate/protocol.js";
+import { fileHash } from "../file-hash.js";
 import { usualSize } from "../tokenizer/cost.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
 import { pickDevice } from "../torch/index.js";

@@ -1,9 +1,8 @@
 // The passport of a score: what was measured on which set, and how. Two scores compare where their passports agree
 // (compare.ts). Spec section 5; the rules behind the two names are plan.ts.
 import { createHash } from "node:crypto";
-import { createReadStream, statSync } from "node:fs";
-import { pipeline } from "node:stream/promises";
 import type { Source } from "../data/source.js";
+import { fileHash } from "../file-hash.js";
 import type { FeatureNetwork } from "../perceptual/feature-network.js";
 import type { TrunkName } from "../perceptual/lpips.js";
 import { findWeights, type WeightName } from "../perceptual/weights.js";
@@ -164,23 +163,6 @@ const lpipsFiles: Record<TrunkName, readonly [trunk: WeightName, heads: WeightNa
 async function describeLpips(trunk: TrunkName): Promise<string> {
   const hashes = await Promise.all(lpipsFiles[trunk].map((name) => fileHash(findWeights(name))));
   return `${trunk} ${hashes.join(" ")}`;
-}
-
-const knownHashes = new Map<string, Promise<string>>();
-
-/** A file's SHA-256, 16 hex digits; computed once for each state of the file. */
-export function fileHash(path: string): Promise<string> {
-  const { size, mtimeMs } = statSync(path);
-  const key = `${path} ${size} ${mtimeMs}`;
-  const hash = knownHashes.get(key) ?? hashOf(path);
-  knownHashes.set(key, hash);
-  return hash;
-}
-
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
-  return shortened(hash.digest("hex"));
 }
 
 const shortened = (hex: string) => hex.slice(0, 16);

@@ -1,8 +1,10 @@
 // The originals' statistics in a file, so that a set is looked at once and not for every model. What they were made of
 // and how is in the file; statistics made another way are refused. Other tools' files say nothing, and pass with a warning.
+
+import { fileHash } from "../file-hash.js";
 import type { Moments } from "../metrics/moments.js";
 import { loadMoments, readMomentsMetadata, saveMoments } from "../metrics/moments-file.js";
-import { fileHash, type Protocol } from "./protocol.js";
+import type { Protocol } from "./protocol.js";
 
 /** What must agree between a file of statistics and what is compared with it. */
 export type ReferenceFacts = Pick<Protocol, "fid" | "size" | "crop" | "resize">;

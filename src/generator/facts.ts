@@ -14,6 +14,8 @@ export interface GeneratorFacts {
   readonly latentStd: readonly number[];
   /** Tokens over (time, row, column) that it was trained on; a code without a grid is 1 x 1 x its length. */
   readonly grid: { readonly t: number; readonly h: number; readonly w: number };
+  /** Pixels and frames of what it was trained on: the default of what it makes. */
+  readonly size: { readonly frames: number; readonly height: number; readonly width: number };
   /** In the order of the labels; empty where they have no names. */
   readonly classNames: readonly string[];
   /** Hash of the weights of the tokenizer whose latents these are: the first 16 hex digits of model.safetensors's SHA-256. */
@@ -29,11 +31,13 @@ export function generatorToJson(
 ): Record<string, unknown> {
   const { width, depth, heads, channels, classes, prediction } = config;
   const { t, h, w } = facts.grid;
+  const { frames, height, width: columns } = facts.size;
   return {
     kind: "generator",
     variant: ditName(config),
     ...{ width, depth, heads, channels, classes, prediction },
     grid: [t, h, w],
+    size: [frames, height, columns],
     latent_mean: facts.latentMean,
     latent_std: facts.latentStd,
     class_names: facts.classNames,
@@ -61,7 +65,7 @@ export function generatorFromJson(json: Record<string, unknown>, path: string): 
 
 /** The rest of it. @throws ConfigError with the file's name */
 export function factsFromJson(json: Record<string, unknown>, path: string): GeneratorFacts {
-  const { channels, classes, grid, class_names: names, tokenizer_hash: hash, weights } = json;
+  const { channels, classes, class_names: names, tokenizer_hash: hash, weights } = json;
   const fail = (what: string, key: string): never => {
     throw new ConfigError(
       `Expected ${what} for ${key} in ${path}, received ${JSON.stringify(json[key])}.`,
@@ -74,8 +78,15 @@ export function factsFromJson(json: Record<string, unknown>, path: string): Gene
       ? (list as number[])
       : fail(`${channels} numbers, one a channel,`, key);
   };
-  if (!Array.isArray(grid) || grid.length !== 3) fail("[time, rows, columns]", "grid");
-  const [t, h, w] = grid as [number, number, number];
+  const triple = (key: string): [number, number, number] => {
+    const list = json[key];
+    const isRight = Array.isArray(list) && list.length === 3;
+    return isRight && list.every((value) => Number.isSafeInteger(value) && value > 0)
+      ? (list as [number, number, number])
+      : fail("three whole numbers above 0", key);
+  };
+  const [t, h, w] = triple("grid");
+  const [frames, height, width] = triple("size");
   const isNamed = Array.isArray(names) && (names.length === 0 || names.length === classes);
   if (!isNamed) fail(`${classes} names, or none,`, "class_names");
   if (typeof hash !== "string") fail("a text", "tokenizer_hash");
@@ -83,6 +94,7 @@ export function factsFromJson(json: Record<string, unknown>, path: string): Gene
     latentMean: numbers("latent_mean", () => true),
     latentStd: numbers("latent_std", (value) => value > 0),
     grid: { t, h, w },
+    size: { frames, height, width },
     classNames: (names as unknown[]).map(String),
     tokenizerHash: hash as string,
     weights: weights === "ema" ? "ema" : "raw",

@@ -1,10 +1,11 @@
 // The random choices of a training step, keyed by (seed, global sample index) and never by the process: so a resumed run
 // is exact, and any number of processes draws the same.
+import { keyedNoise } from "../data/noise.js";
 import { randomStream } from "../data/random.js";
-import { Generator, randn, scope, stack, type Tensor } from "../torch/index.js";
+import type { Tensor } from "../torch/index.js";
 
 /** Keeps the kinds of choice apart; data/loader.ts has the data's own. */
-const purpose = { noise: 11, keep: 12 };
+const purpose = { noise: 11, keep: 12, diffusion: 13, timestep: 14, drop: 15 };
 
 /** Standard normal noise [B, ...shape] for a posterior, drawn on the CPU so that every device sees the same. */
 export function posteriorNoise(
@@ -13,14 +14,11 @@ export function posteriorNoise(
   shape: readonly number[],
   device: string,
 ): Tensor {
-  return scope(() => {
-    const generator = new Generator(0);
-    const rows = indices.map((index) => {
-      const key = Math.floor(randomStream(seed, purpose.noise, index).next() * 2 ** 53);
-      return randn(shape, { generator: generator.seed(key) });
-    });
-    return stack(rows).to({ device });
-  });
+  return keyedNoise(
+    indices.map((index) => [seed, purpose.noise, index]),
+    shape,
+    device,
+  );
 }
 
 /**
@@ -40,4 +38,22 @@ export function keptLengths(
   return indices.map(
     (index) => sorted[randomStream(seed, purpose.keep, index).int(sorted.length)]!,
   );
+}
+
+/** What a diffusion step draws for each sample: noise [B, ...shape], a number in [0, 1) for the timestep, one for dropping the class. */
+export function diffusionDraws(
+  seed: number,
+  indices: readonly number[],
+  { shape, device }: { shape: readonly number[]; device: string },
+): { noise: Tensor; times: number[]; drops: number[] } {
+  const uniform = (kind: number) => indices.map((index) => randomStream(seed, kind, index).next());
+  return {
+    noise: keyedNoise(
+      indices.map((index) => [seed, purpose.diffusion, index]),
+      shape,
+      device,
+    ),
+    times: uniform(purpose.timestep),
+    drops: uniform(purpose.drop),
+  };
 }
