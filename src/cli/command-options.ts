@@ -108,6 +108,22 @@ export function positive(text: string): number {
   throw new InvalidArgumentError("Expected a number above 0.");
 }
 
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;
+  throw new InvalidArgumentError("Expected a number of at least 0.");
+}
+
+export function pair(text: string): number[] {
+  const values = text.split(",").map(number);
+  if (values.length === 2) return values;
+  throw new InvalidArgumentError("Expected two numbers with a comma between.");
+}
+
+export function words(text: string): string[] {
+  return text.split(",").map((word) => word.trim());
+}
+
 export function oneOf(...names: string[]) {
   return (text: string) => {
     if (names.includes(text)) return text;
@@ -116,7 +132,7 @@ export function oneOf(...names: string[]) {
 }
 
 export function list(text: string): string[] {
-  return text.split(",").map((name) => name.trim().toLowerCase());
+  return words(text).map((name) => name.toLowerCase());
 }
 
 export function collect(text: string, previous: unknown): string[] {

@@ -1,25 +1,32 @@
-// `vitok encode MODEL FILE... --out X.safetensors`: pictures to one file of latents.
+// `vitok encode MODEL FILE... --out X.safetensors`: pictures to one file of latents. With --data: encode-set.ts.
 
 import { extname } from "node:path";
 import { encodeClip } from "../codec/encode.js";
 import { writeLatents } from "../codec/latent-file.js";
 import { ConfigError } from "../config-error.js";
 import { readImage } from "../media/image.js";
+import { type EncodeSetCommandOptions, encodeData } from "./encode-set.js";
 import { expandFiles, forEachFile } from "./files.js";
-import { loadModel, type PlacementOptions } from "./model.js";
+import { loadModel } from "./model.js";
 import { formatCount, openOutput } from "./output.js";
 
-interface EncodeOptions extends PlacementOptions {
-  readonly out: string;
-  readonly json?: boolean;
+interface EncodeOptions extends Omit<EncodeSetCommandOptions, "data"> {
+  readonly data?: string;
 }
 
+const usageError = 2;
+
 export async function run(
-  [target, paths]: readonly [string, string[]],
+  [target, paths = []]: readonly [string, string[]?],
   options: EncodeOptions,
 ): Promise<number> {
   const output = openOutput(options);
-  const { out } = options;
+  const { out, data } = options;
+  if ((data !== undefined) === paths.length > 0) {
+    output.log("Expected either files or --data for encode. Give one of them.");
+    return usageError;
+  }
+  if (data !== undefined) return encodeData(target, { ...options, data });
   if (extname(out) !== ".safetensors")
     throw new ConfigError(
       `Expected a .safetensors file for --out, received ${out}. Write for example --out latents.safetensors.`,

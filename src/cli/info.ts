@@ -1,10 +1,11 @@
-// `vitok info S-B/16` or `vitok info models/x`: what a model is and costs, without the engine.
+// `vitok info S-B/16` or `vitok info models/x`: what a model is and costs, without the engine. Generators: info-generator.ts.
 
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../config-error.js";
 import { fromJson, parseVariant, type TokenizerConfig, variantName } from "../tokenizer/config.js";
 import { type Cost, costOf, type InputSize, usualSize } from "../tokenizer/cost.js";
+import { describeGenerator, isGenerator } from "./info-generator.js";
 import { formatCount, openOutput, styled, table } from "./output.js";
 
 interface InfoOptions {
@@ -14,6 +15,7 @@ interface InfoOptions {
 }
 
 export async function run([target = ""]: readonly string[], options: InfoOptions): Promise<void> {
+  if (isGenerator(target)) return describeGenerator(target, options);
   const output = openOutput(options);
   const config = readConfig(target);
   const usual = usualSize(config);

@@ -109,14 +109,18 @@ describe("a folder of latents", () => {
     const files = readdirSync(whole).sort();
     expect(readdirSync(out).sort()).toEqual(files);
     for (const file of files.filter((name) => name !== "latents.json"))
-      expect(readFileSync(join(out, file))).toEqual(
-        readFileSync(join(whole, file)),
-      );
+      expect(readFileSync(join(out, file))).toEqual(readFileSync(join(whole, file)));
 
     rmSync(join(out, "shard-00001.safetensors"));
     rmSync(join(out, "latents.json"));
     const loaded: number[] = [];
-    const watched: Source = { ...source, load: (i) => { loaded.push(i); return source.load(i); } };
+    const watched: Source = {
+      ...source,
+      load: (i) => {
+        loaded.push(i);
+        return source.load(i);
+      },
+    };
     await encodeSet(tokenizer, watched, { out, plan, batchSize: 4 });
     expect(loaded.sort()).toEqual([4, 5, 6, 7]);
   });
