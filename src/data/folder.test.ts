@@ -73,5 +73,5 @@ it("says what it looked for and what it found in a folder without pictures", asy
 });
 
 it("refuses addresses that it cannot open", async () => {
-  await expect(openSource("s3://bucket/set")).rejects.toThrow("Copy what s3:// holds");
+  await expect(openSource("ftp://host/set")).rejects.toThrow("Copy what ftp:// holds");
 });

@@ -7,6 +7,8 @@ import type { ClipRequest } from "./clip-file.js";
 import { openDrawn } from "./drawn-source.js";
 import { openFolder } from "./folder.js";
 import { isListFile, openListFile } from "./list-file.js";
+import { listHub } from "./remote/hub.js";
+import { isRemote, listRemote } from "./remote/list.js";
 import { isShardSpec, listShards } from "./shards/list.js";
 import type { OrderRequest } from "./shards/order.js";
 import { openShards } from "./shards/source.js";
@@ -44,16 +46,20 @@ export interface Source {
 }
 
 /**
- * Opens a set by what the user wrote: a folder of pictures or videos, tar shards (`train-{000..127}.tar`, `shards/*.tar`, a
- * folder of them), `list.txt?root=DIR` for the files that a list names, or `drawn:train?count=2048&size=64` for the embedded
- * drawn pictures (`drawn:val` holds others). With a `window` of several frames a clip is that much of a video.
+ * Opens a set by what the user wrote: a folder of pictures or videos; shards (`train-{000..127}.tar`, `shards/*.tar`, a
+ * folder of them; tar or parquet; also behind https:// and s3://); a data set of the Hugging Face hub
+ * (`hf://datasets/owner/name`); `list.txt?root=DIR` for the files that a list names; or `drawn:train?count=2048&size=64` for
+ * the embedded drawn pictures (`drawn:val` holds others). With a `window` of several frames a clip is that much of a video.
  */
 export async function openSource(spec: string, window?: Window): Promise<Source> {
   if (/^drawn(:|$)/.test(spec)) return openDrawn(spec);
+  if (spec.startsWith("hf://")) return openShards(await listHub(spec), window);
+  if (isRemote(spec)) return openShards(await listRemote(spec), window);
   const scheme = /^([a-z0-9+]+):\/\//i.exec(spec)?.[1];
   if (scheme) {
     throw new ConfigError(
-      `Expected a folder or drawn:train for data, received "${spec}". Copy what ${scheme}:// holds into a folder first.`,
+      `Expected a folder, shards, https://, s3://, hf:// or drawn:train for data, received "${spec}". ` +
+        `Copy what ${scheme}:// holds into a folder first.`,
     );
   }
   if (isListFile(spec)) return openListFile(spec, window);

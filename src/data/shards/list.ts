@@ -1,10 +1,15 @@
 // From what a user writes to the list of shards: a folder of shards, files with braces `{000..127}` or globs, an index.json
-// beside them. Remote addresses are remote-list.ts; what lies inside a shard is samples.ts.
+// beside them. Addresses are remote/list.ts; what lies inside a shard is samples.ts.
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { asyncBufferFromFile } from "hyparquet";
 import { minimatch } from "minimatch";
 import { z } from "zod";
 import { ConfigError } from "../../config-error.js";
+import { MediaError } from "../../media/error.js";
+import { machineCache } from "../remote/cache.js";
+import { type ParquetFacts, parquetFacts, withFacts } from "../remote/parquet.js";
+import { asTar } from "../remote/unpack.js";
 
 /** A shard somewhere. */
 export interface ShardFile {
@@ -26,7 +31,7 @@ export interface ShardList {
 }
 
 export const indexName = "index.json";
-export const shardPattern = /\.tar$/i;
+export const shardPattern = /\.(tar|tar\.gz|tgz|parquet)$/i;
 
 /** The index that wids, of WebDataset, reads too; `classes` is ours. */
 const indexSchema = z.looseObject({
@@ -56,18 +61,14 @@ export async function listShards(spec: string): Promise<ShardList> {
   if (await isFolder(spec)) return listFolderOfShards(resolve(spec));
   if (basename(spec) === indexName) return listFolderOfShards(dirname(resolve(spec)));
   const paths = await expandPattern(spec);
-  const files = paths.map(localShard);
-  return withIndex(
-    { name: nameOf(spec), files, isLocal: true },
-    await readIndex(dirname(paths[0]!)),
-  );
+  return withIndex(await localShards(nameOf(spec), paths), await readIndex(dirname(paths[0]!)));
 }
 
 async function listFolderOfShards(folder: string): Promise<ShardList> {
   const index = await readIndex(folder);
   const names = index ? index.shardlist.map(({ url }) => url) : await shardsIn(folder);
-  const files = names.map((name) => localShard(join(folder, name)));
-  return withIndex({ name: basename(folder), files, isLocal: true }, index);
+  const paths = names.map((name) => join(folder, name));
+  return withIndex(await localShards(basename(folder), paths), index);
 }
 
 /** Takes lengths and classes from an index that knows all of the list's shards. */
@@ -79,8 +80,23 @@ export function withIndex(list: ShardList, index: ShardIndex | undefined): Shard
   return { ...list, lengths: lengths as number[], classes: index.classes };
 }
 
-function localShard(path: string): ShardFile {
-  return { name: basename(path), fetch: async () => path };
+async function localShards(name: string, paths: readonly string[]): Promise<ShardList> {
+  const files = paths.map((path) =>
+    asTar({ name: basename(path), fetch: async () => path }, machineCache),
+  );
+  const list = { name, files, isLocal: true };
+  if (!paths.every((path) => path.endsWith(".parquet"))) return list;
+  return withFacts(
+    list,
+    paths.map((path) => async () => localFacts(path)),
+  );
+}
+
+async function localFacts(path: string): Promise<ParquetFacts> {
+  const file = await asyncBufferFromFile(path).catch((cause: Error) => {
+    throw new MediaError(path, `cannot be read: ${cause.message}`, { cause });
+  });
+  return parquetFacts(path, file);
 }
 
 async function readIndex(folder: string): Promise<ShardIndex | undefined> {

@@ -23,7 +23,7 @@ export interface ShardSample {
 
 /** The samples of a local shard in their order. A damaged stretch is a sample too, one that cannot be loaded. */
 export function listSamples(path: string): ShardSample[] {
-  const fd = openSync(path, "r");
+  const fd = openFile(path);
   try {
     const { size } = fstatSync(fd);
     const { members, damages } = listTar(fd, size);
@@ -38,6 +38,14 @@ export function listSamples(path: string): ShardSample[] {
     return [...samples, ...lost];
   } finally {
     closeSync(fd);
+  }
+}
+
+function openFile(path: string): number {
+  try {
+    return openSync(path, "r");
+  } catch (cause) {
+    throw new MediaError(path, `cannot be read: ${(cause as Error).message}`, { cause });
   }
 }
 

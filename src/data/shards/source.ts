@@ -42,6 +42,10 @@ class Shards {
     return opening;
   }
 
+  forget(shard: number): void {
+    this.#opening.delete(shard);
+  }
+
   async openAll(): Promise<void> {
     let next = 0;
     const work = async () => {
@@ -97,6 +101,20 @@ class ShardSource implements Source {
   }
 
   async file(index: number): Promise<SourceFile> {
+    try {
+      return await this.#file(index);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      this.shards.forget(this.#find(index).shard); // the cache made room: it is fetched again
+    }
+    return this.#file(index).catch((cause: Error) => {
+      throw isGone(cause)
+        ? new MediaError(this.id(index), `is gone: ${cause.message}`, { cause })
+        : cause;
+    });
+  }
+
+  async #file(index: number): Promise<SourceFile> {
     const { shard, place } = this.#find(index);
     const { path, samples } = await this.shards.open(shard);
     const sample = samples[place];
@@ -140,6 +158,8 @@ class ShardSource implements Source {
     return { shard: low, place: index - this.#starts[low]! };
   }
 }
+
+const isGone = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "ENOENT";
 
 /** Names in byte order; numbers 0 to the largest where there are no names; none where a readable sample has no label. */
 function classesOf(shards: readonly OpenShard[]): string[] {

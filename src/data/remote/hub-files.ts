@@ -1,0 +1,158 @@
+// One revision of a data set on the Hugging Face hub: its list of files, and copies of them in the cache that its Python
+// library uses, in the same layout, so both find what the other fetched. What is asked for is hub.ts.
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { datasetInfo, getHFHubCachePath, getRepoFolderName, listFiles } from "@huggingface/hub";
+import { writeFileAtomic } from "../../atomic-file.js";
+import { MediaError } from "../../media/error.js";
+import { FileSink } from "./cache.js";
+import { type Ask, type RetryPolicy, transfer, transferBytes } from "./transfer.js";
+
+export interface HubFile {
+  readonly path: string;
+  readonly size: number;
+  /** The SHA-256 of a large file. */
+  readonly sha256: string | undefined;
+  /** What the cache calls its content. */
+  readonly blob: string;
+}
+
+/** By HF_TOKEN for what is not public, HF_ENDPOINT for another hub, HF_HUB_CACHE or HF_HOME for the cache's place. */
+export class HubRevision {
+  readonly #url = (process.env.HF_ENDPOINT ?? "https://huggingface.co").replace(/\/$/, "");
+  readonly #token = process.env.HF_TOKEN;
+  readonly #folder: string;
+  #commit = "";
+
+  constructor(
+    private readonly place: { name: string; revision: string },
+    private readonly policy: RetryPolicy,
+  ) {
+    const repo = getRepoFolderName({ type: "dataset", name: place.name });
+    this.#folder = join(getHFHubCachePath(), repo);
+  }
+
+  get #access() {
+    const { name } = this.place;
+    // Answers are fetched whole by the same rules as files are: a busy hub is asked again.
+    const fetch: typeof globalThis.fetch = async (input, init) => {
+      const url = String(input);
+      const { headers, bytes } = await this.#answer(url, init?.headers);
+      return new Response(new Uint8Array(bytes), { headers });
+    };
+    return { hubUrl: this.#url, fetch, name, ...(this.#token ? { accessToken: this.#token } : {}) };
+  }
+
+  async #answer(url: string, extra: RequestInit["headers"]) {
+    let headers = new Headers();
+    const ask: Ask = async (own, signal) => {
+      const response = await fetch(url, { headers: { ...(extra as object), ...own }, signal });
+      headers = new Headers(response.headers);
+      return response;
+    };
+    const bytes = await transferBytes(this.nameOf(""), ask, this.policy).catch(explainRefusal);
+    for (const name of ["content-encoding", "content-length"]) headers.delete(name);
+    return { headers, bytes };
+  }
+
+  /** Resolves the revision to a commit, and remembers it as Python's library does. */
+  async open(): Promise<void> {
+    const { name, revision } = this.place;
+    const info = await datasetInfo({ ...this.#access, name, revision, additionalFields: ["sha"] });
+    this.#commit = info.sha;
+    if (revision !== info.sha) writeFileAtomic(join(this.#folder, "refs", revision), info.sha);
+  }
+
+  async list(): Promise<HubFile[]> {
+    const repo = { type: "dataset" as const, name: this.place.name };
+    const files: HubFile[] = [];
+    const request = { ...this.#access, repo, recursive: true, revision: this.#commit };
+    for await (const { type, path, size, oid, lfs } of listFiles(request)) {
+      if (type !== "file" || path.split("/").includes("..")) continue;
+      files.push({
+        path,
+        size,
+        sha256: lfs?.oid,
+        blob: lfs?.oid ?? oid ?? path.replaceAll("/", "-"),
+      });
+    }
+    return files.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
+  }
+
+  /** Asks for the bytes of a file. */
+  ask(path: string): Ask {
+    const authorization = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
+    const escaped = path.split("/").map(encodeURIComponent).join("/");
+    const url = `${this.#url}/datasets/${this.place.name}/resolve/${this.#commit}/${escaped}`;
+    return (headers, signal) => fetch(url, { headers: { ...headers, ...authorization }, signal });
+  }
+
+  /** The path of a file's copy in the cache, fetched where it is not there. */
+  async fetch({ path, sha256, blob }: HubFile): Promise<string> {
+    const pointer = join(this.#folder, "snapshots", this.#commit, path);
+    if (existsSync(pointer)) return pointer;
+    const target = join(this.#folder, "blobs", blob);
+    if (!existsSync(target)) await this.#download(path, target, sha256);
+    mkdirSync(dirname(pointer), { recursive: true });
+    rmSync(pointer, { force: true }); // a link whose target is gone
+    symlinkSync(relative(dirname(pointer), target), pointer);
+    return pointer;
+  }
+
+  async #download(path: string, target: string, sha256: string | undefined): Promise<void> {
+    mkdirSync(dirname(target), { recursive: true });
+    const draft = `${target}.${process.pid}.incomplete`;
+    const sink = new HashingSink(draft);
+    try {
+      const name = this.nameOf(path);
+      await transfer(name, this.ask(path), { sink, policy: this.policy }).catch(explainRefusal);
+      const hash = sink.digest();
+      if (sha256 && hash !== sha256)
+        throw new MediaError(name, `arrived with SHA-256 ${hash}, but the hub lists ${sha256}.`);
+      sink.sync();
+      renameSync(draft, target);
+    } finally {
+      sink.close();
+      rmSync(draft, { force: true });
+    }
+  }
+
+  async text(path: string): Promise<string> {
+    const bytes = await transferBytes(this.nameOf(path), this.ask(path), this.policy);
+    return bytes.toString("utf8");
+  }
+
+  nameOf(path: string): string {
+    return `hf://datasets/${this.place.name}/${path}`;
+  }
+}
+
+function explainRefusal(error: unknown): never {
+  if (error instanceof MediaError && /answered 40[13]/.test(error.message))
+    throw new MediaError(
+      error.file,
+      "is not open to you. Accept its terms on its page, and set HF_TOKEN to a token that may read it.",
+      { cause: error },
+    );
+  throw error;
+}
+
+/** A file that is hashed as it is written. */
+class HashingSink extends FileSink {
+  #hash = createHash("sha256");
+
+  override write(bytes: Uint8Array): void {
+    super.write(bytes);
+    this.#hash.update(bytes);
+  }
+
+  override restart(): void {
+    super.restart();
+    this.#hash = createHash("sha256");
+  }
+
+  digest(): string {
+    return this.#hash.digest("hex");
+  }
+}
