@@ -1,46 +1,19 @@
 // Reads a source ahead of its consumer and hands over batches. Everything drawn at random is keyed by
 // (seed, epoch, global sample index), so the whole state is one number, `sample`, and neither prefetching
 // nor the number of processes can change what is seen. Bytes only: pixels are batch.ts.
-import type { Clip } from "../media/clip.js";
+import type { Clip, Size } from "../media/clip.js";
 import { MediaError } from "../media/error.js";
-import type { Filter } from "../media/resample.js";
 import { type Batch, batchOf } from "./batch.js";
+import { type Bucket, bucketAt } from "./buckets.js";
 import { ClipCache } from "./clip-cache.js";
+import { type LoaderOptions, withDefaults } from "./loader-options.js";
 import { randomStream, shuffled } from "./random.js";
 import type { Source } from "./source.js";
-import { type CropRanges, defaultRanges, evaluationCrop, trainingCrop } from "./transform.js";
-
-export interface LoaderOptions {
-  /** Clips in a global batch; each of `worldSize` processes gets its share of it. */
-  batchSize: number;
-  /** Height and width of the crops, pixels. */
-  size: number;
-  /**
-   * true (training): endless, shuffled anew each epoch, random crops, unreadable files replaced.
-   * false (evaluation): one pass in listed order, centre crops, unreadable files left out.
-   */
-  augment: boolean;
-  seed?: number;
-  /** Random crops of training; scale and ratio of [1, 1] leave centre crops and flips. */
-  ranges?: Partial<CropRanges>;
-  /** Resize filter of evaluation crops. */
-  filter?: Filter;
-  /** Where to begin: the `sample` of a loader that stopped. */
-  startSample?: number;
-  /** Evaluation: leave out a last batch that is not full. */
-  dropLast?: boolean;
-  /** Batches read ahead, and clips decoded at once. */
-  prefetch?: number;
-  concurrency?: number;
-  /** Training: memory for decoded clips, so that later epochs of a small set decode nothing; 0 for none. */
-  cacheMiB?: number;
-  /** Training from shards: samples that are mixed with each other; the set's length and more is a full shuffle. */
-  shuffleBuffer?: number;
-  rank?: number;
-  worldSize?: number;
-}
+import { defaultRanges, evaluationCrop, trainingCrop } from "./transform.js";
 
 const purpose = { shuffle: 1, crop: 2, window: 3 }; // keeps the kinds of random choice apart
+
+export type { LoaderOptions };
 
 export class Loader implements AsyncIterable<Batch> {
   /** Files that could not be read, each once. */
@@ -106,9 +79,10 @@ export class Loader implements AsyncIterable<Batch> {
 
   /** Starts batches until `prefetch` of them are under way. */
   #fill(): void {
-    const { batchSize, prefetch, augment, dropLast } = this.#options;
+    const { prefetch, augment, dropLast } = this.#options;
     while (!this.#isClosed && this.#pending.length < prefetch) {
       const start = this.#fetched;
+      const { batchSize } = this.#bucketAt(start);
       const end = augment ? start + batchSize : Math.min(start + batchSize, this.#source.length);
       if (end <= start || (dropLast && end - start < batchSize)) return;
       this.#fetched = end;
@@ -124,7 +98,10 @@ export class Loader implements AsyncIterable<Batch> {
     const indices: number[] = [];
     for (let index = share(rank); index < share(rank + 1); index++) indices.push(index);
     if (this.#options.augment) this.#announce(indices);
-    const read = await Promise.all(indices.map((index) => this.#inTurn(() => this.#read(index))));
+    const size = this.#bucketAt(start);
+    const read = await Promise.all(
+      indices.map((index) => this.#inTurn(() => this.#read(index, size))),
+    );
     const samples = read.filter((sample) => sample !== undefined);
     const { length } = this.#source;
     return samples.length === 0
@@ -148,17 +125,25 @@ export class Loader implements AsyncIterable<Batch> {
     }
   }
 
-  async #read(index: number): Promise<Sample | undefined> {
+  /** Shape and number of samples of the batch that begins at `start`. */
+  #bucketAt(start: number): Bucket {
+    const { buckets, seed, size, batchSize } = this.#options;
+    if (buckets.length > 0) return bucketAt(buckets, seed, start);
+    return { height: size, width: size, batchSize };
+  }
+
+  async #read(index: number, size: Size): Promise<Sample | undefined> {
     if (this.#isClosed) return undefined;
-    const { augment, size, filter, seed, ranges } = this.#options;
+    const { augment, filter, seed, ranges } = this.#options;
     const epoch = Math.floor(index / this.#source.length);
     const place = augment ? this.#shuffledPlace(index) : index;
-    const found = await this.#firstReadable(place, augment ? this.#source.length : 1, index);
+    const load = (at: number) => this.#load(at, { index, size });
+    const found = await this.#firstReadable(place, augment ? this.#source.length : 1, load);
     if (!found) return undefined;
     const random = randomStream(seed, purpose.crop, epoch, index);
     const clip = augment
       ? await trainingCrop(found.clip, size, random, { ...defaultRanges, ...ranges })
-      : evaluationCrop(found.clip, size, filter);
+      : evaluationCrop(found.clip, size.height, filter);
     const file = this.#source.id(found.place);
     return { index, file, label: this.#source.label(found.place) ?? -1, clip };
   }
@@ -167,14 +152,13 @@ export class Loader implements AsyncIterable<Batch> {
   async #firstReadable(
     place: number,
     attempts: number,
-    index: number,
+    load: (place: number) => Promise<Clip>,
   ): Promise<{ place: number; clip: Clip } | undefined> {
     for (let attempt = 0; attempt < attempts && !this.#isClosed; attempt++) {
       const candidate = (place + attempt) % this.#source.length;
       if (this.#bad.has(candidate)) continue;
       try {
-        const clip = await this.#load(candidate, index);
-        return { place: candidate, clip };
+        return { place: candidate, clip: await load(candidate) };
       } catch (error) {
         if (!(error instanceof MediaError)) throw error;
         this.#recordUnreadable(candidate, error);
@@ -184,14 +168,15 @@ export class Loader implements AsyncIterable<Batch> {
   }
 
   /** Pictures may come from the cache; of a video, each sample of training has a window of its own. */
-  #load(place: number, index: number): Promise<Clip> {
-    const { augment, seed, size, ranges } = this.#options;
+  #load(place: number, { index, size }: { index: number; size: Size }): Promise<Clip> {
+    const { augment, seed, ranges } = this.#options;
     if (!augment) return this.#source.load(place);
     if (!this.#source.hasWindows) return this.#cache.get(place, () => this.#source.load(place));
     const epoch = Math.floor(index / this.#source.length);
     const at = randomStream(seed, purpose.window, epoch, index).next();
     const { scale, ratio } = { ...defaultRanges, ...ranges };
-    const shortSide = Math.ceil(size * Math.sqrt(ratio[1] / scale[0])); // the smallest crop still shrinks
+    const side = Math.max(size.height, size.width);
+    const shortSide = Math.ceil(side * Math.sqrt(ratio[1] / scale[0])); // the smallest crop still shrinks
     return this.#source.load(place, { at, shortSide });
   }
 
@@ -251,34 +236,4 @@ function collate(samples: readonly Sample[]): Omit<Batch, "epoch" | "position"> 
     files: samples.map(({ file }) => file),
     labels: samples.map(({ label }) => label),
   };
-}
-
-function withDefaults(options: LoaderOptions): Required<LoaderOptions> {
-  const filled = {
-    ...{ seed: 0, ranges: {}, filter: "bicubic" as const, startSample: 0, dropLast: false },
-    ...{ prefetch: 2, concurrency: 4, cacheMiB: 512, shuffleBuffer: 16_384 },
-    ...{ rank: 0, worldSize: 1 },
-    ...options,
-  };
-  const { batchSize, worldSize, augment } = filled;
-  for (const name of [
-    "batchSize",
-    "size",
-    "prefetch",
-    "concurrency",
-    "worldSize",
-    "shuffleBuffer",
-  ] as const) {
-    if (!Number.isInteger(filled[name]) || filled[name] < 1) {
-      throw new RangeError(
-        `Expected a whole number of at least 1 for ${name}, received ${filled[name]}.`,
-      );
-    }
-  }
-  if (augment && batchSize % worldSize !== 0) {
-    throw new RangeError(
-      `Expected a multiple of ${worldSize} processes for batchSize, received ${batchSize}.`,
-    );
-  }
-  return filled;
 }

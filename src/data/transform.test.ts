@@ -59,6 +59,7 @@ describe("the evaluation crop", () => {
   });
 });
 
+const square = (side: number) => ({ height: side, width: side });
 const side = fc.integer({ min: 1, max: 600 });
 const share = fc.double({ min: 0.05, max: 1, noNaN: true });
 
@@ -108,7 +109,7 @@ describe("the training crop", () => {
   ])(
     "is within $tolerance/255 of Pillow's arithmetic at size $size",
     async ({ size, tolerance }) => {
-      const crop = await trainingCrop(picture, size, randomStream(5), ranges);
+      const crop = await trainingCrop(picture, square(size), randomStream(5), ranges);
       const from = randomBox(picture, randomStream(5), ranges);
       const expected = resample(picture, { height: size, width: size }, { from });
       expect(meanDifference(crop.bytes, expected.bytes)).toBeLessThanOrEqual(tolerance);
@@ -116,14 +117,27 @@ describe("the training crop", () => {
   );
 
   it("mirrors the same crop where the coin says so", async () => {
-    const plain = await trainingCrop(picture, 48, randomStream(9), { ...ranges, flip: 0 });
-    const flipped = await trainingCrop(picture, 48, randomStream(9), { ...ranges, flip: 1 });
+    const plain = await trainingCrop(picture, square(48), randomStream(9), { ...ranges, flip: 0 });
+    const flipped = await trainingCrop(picture, square(48), randomStream(9), {
+      ...ranges,
+      flip: 1,
+    });
     expect(mirror(flipped)).toEqual(plain);
     expect(flipped).not.toEqual(plain);
   });
 
+  it("has the aspect it is asked for, undistorted", async () => {
+    const size = { height: 24, width: 48 };
+    const still = { scale: [1, 1], ratio: [1, 1], flip: 0 } as const;
+    const crop = await trainingCrop(picture, size, randomStream(5), still);
+    const from = { top: 40, left: 0, height: 80, width: 160 }; // of 160 x 160: the largest box of 2 : 1
+    expect(meanDifference(crop.bytes, resample(picture, size, { from }).bytes)).toBeLessThanOrEqual(
+      1,
+    );
+  });
+
   it("cuts all frames of a clip alike", async () => {
-    const crop = await trainingCrop(joinFrames([picture, picture]), 48, randomStream(3));
+    const crop = await trainingCrop(joinFrames([picture, picture]), square(48), randomStream(3));
     const half = crop.bytes.length / 2;
     expect(crop.frames).toBe(2);
     expect(crop.bytes.subarray(0, half)).toEqual(crop.bytes.subarray(half));

@@ -38,14 +38,16 @@ export interface CropRanges {
 /** What ViTok trains with [author]. `scale` and `ratio` of [1, 1] give the centre square. */
 export const defaultRanges: CropRanges = { scale: [0.8, 1], ratio: [3 / 4, 4 / 3], flip: 0.5 };
 
-/** A random crop resized to `size` x `size` (antialiased bicubic), mirrored or not. */
+/** A random crop resized to `size` (antialiased bicubic), mirrored or not; `ranges.ratio` is relative to its aspect. */
 export async function trainingCrop(
   clip: Clip,
-  size: number,
+  size: Size,
   random: RandomStream,
   ranges: CropRanges = defaultRanges,
 ): Promise<Clip> {
-  const box = randomBox(clip, random, ranges);
+  const aspect = size.width / size.height;
+  const [low, high] = ranges.ratio;
+  const box = randomBox(clip, random, { ...ranges, ratio: [low * aspect, high * aspect] });
   const isMirrored = random.next() < ranges.flip;
   const crop = await resizeBox(clip, box, size);
   return isMirrored ? mirror(crop) : crop;
@@ -73,18 +75,18 @@ export function randomBox(clip: Size, random: RandomStream, { scale, ratio }: Cr
  * sharp shrinks off the main thread, in the mean within 1/255 of `resample` (a dozen at the sharpest edges);
  * but it enlarges half a pixel off, so enlarging, of small pictures and cheap, is `resample`'s.
  */
-async function resizeBox(clip: Clip, box: Box, size: number): Promise<Clip> {
-  if (box.height < size || box.width < size) {
-    return resample(clip, { height: size, width: size }, { from: box });
+async function resizeBox(clip: Clip, box: Box, { height, width }: Size): Promise<Clip> {
+  if (box.height < height || box.width < width) {
+    return resample(clip, { height, width }, { from: box });
   }
   const frames = Array.from({ length: clip.frames }, async (_, index) => {
     const data = await rawImage(frameOf(clip, index))
       .extract(box)
-      .resize(size, size, { fit: "fill", kernel: "cubic", fastShrinkOnLoad: false })
+      .resize(width, height, { fit: "fill", kernel: "cubic", fastShrinkOnLoad: false })
       .raw()
       .toBuffer();
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
-    return createClip(bytes, { height: size, width: size });
+    return createClip(bytes, { height, width });
   });
   return joinFrames(await Promise.all(frames));
 }

@@ -46,9 +46,19 @@ export const layerNorm = (
   bias?: Tensor,
   eps = 1e-5,
 ): Tensor => call("layer_norm", x, shape, weight, bias, eps);
-/** q, k, v [B, heads, N, head_dim] */
-export const scaledDotProductAttention = (q: Tensor, k: Tensor, v: Tensor): Tensor =>
-  call("scaled_dot_product_attention", q, k, v);
+export const rmsNorm = (x: Tensor, shape: Shape, weight?: Tensor, eps = 1e-6): Tensor =>
+  call("rms_norm", x, shape, weight, eps);
+/** Over groups of the channels of x [B, C, ...]. */
+export const groupNorm = (
+  x: Tensor,
+  groups: number,
+  weight?: Tensor,
+  bias?: Tensor,
+  eps = 1e-5,
+): Tensor => call("group_norm", x, groups, weight, bias, eps);
+/** q, k, v [B, heads, N, head_dim]; `mask`, bool and broadcastable to [B, heads, N, N], is true where a query sees a key. */
+export const scaledDotProductAttention = (q: Tensor, k: Tensor, v: Tensor, mask?: Tensor): Tensor =>
+  call("scaled_dot_product_attention", q, k, v, mask);
 
 export interface ConvOptions {
   stride?: number | Shape;
@@ -120,6 +130,12 @@ export interface InterpolateOptions {
   /** A filter as wide as the reduction, as Pillow has it. */
   antialias?: boolean;
 }
+/** Each pixel of x [B, C, H, W] as `factor` x `factor`. */
+export const upsampleNearest = (x: Tensor, factor: number): Tensor =>
+  call("upsample_nearest2d", x, [x.size(2) * factor, x.size(3) * factor]);
+/** Pads the last dimensions with a value: [left, right, top, bottom]. */
+export const padConstant = (x: Tensor, amounts: Shape, value = 0): Tensor =>
+  call("constant_pad_nd", x, amounts, value);
 /** Resizes the last two dimensions of x [B, C, H, W], without clamping. */
 export const interpolate = (x: Tensor, o: InterpolateOptions): Tensor =>
   call(

@@ -18,7 +18,7 @@ export interface OrderRequest {
 /** At most so many lanes: so many processes, or nodes with a common cache, can read shards that no other reads. */
 export const laneLimit = 16;
 
-const purpose = { full: 1, shards: 3, window: 4 }; // apart from each other and from loader.ts's choices
+const purpose = { full: 1, shards: 6, window: 7 }; // apart from each other and from loader.ts's choices
 
 /** Places 0..length-1 in the epoch's order; a place counts samples through the shards in their listed order. */
 export function shardOrder(lengths: readonly number[], request: OrderRequest): Uint32Array {
