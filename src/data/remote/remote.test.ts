@@ -1,11 +1,19 @@
 // Sets behind addresses, from servers on this machine that imitate a web server, S3 and the hub: the same samples as from a
 // folder, whatever fails on the way, and each file fetched once. Signatures are checked against an own AWS Signature 4.
 import { createHash, createHmac } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { type FlakyServer, startFlakyServer } from "../../../test/flaky-server.js";
 import type { Batch } from "../batch.js";
@@ -390,9 +398,24 @@ describe("local parquet and gzipped shards", () => {
     expect(source).toMatchObject({ length: 12, classes: ["zebra", "ant", "cat"] });
     const plain = await openSource(join(fixtures, "plain.parquet"));
     expect([plain.label(0), plain.label(1), plain.label(2)]).toEqual([2, 0, 1]);
-    await expect(plain.load(1)).rejects.toThrow("plain.parquet/000001: has no picture, only .cls.");
+    await expect(plain.load(1)).rejects.toThrow("plain.parquet/000001: has no picture");
     await expect(openSource(join(fixtures, "no-pictures.parquet"))).rejects.toThrow(
       'Expected a column of pictures, as "image", received text, number.',
     );
+  });
+
+  it("unpack gzip once, and say where it is damaged", async () => {
+    const tar = readFileSync(join(shards, "drawn-train-000001.tar"));
+    const packed = join(root, "gz-1.tar.gz");
+    writeFileSync(packed, gzipSync(tar));
+    const [source, plain] = [
+      await openSource(packed),
+      await openSource(join(shards, "drawn-train-000001.tar")),
+    ];
+    expect(source.length).toBe(6);
+    expect(await source.file!(4)).toEqual(await plain.file!(4));
+    const cut = join(root, "gz-2.tgz");
+    writeFileSync(cut, gzipSync(tar).subarray(0, 900));
+    await expect(openSource(cut)).rejects.toThrow("gz-2.tgz: cannot be unpacked");
   });
 });
