@@ -3,6 +3,7 @@
 export { ConfigError } from "./config-error.js";
 export { type Batch, batchOf, bytesOf, clipsOf, pixelsOf } from "./data/batch.js";
 export { Loader, type LoaderOptions } from "./data/loader.js";
+export { type PackOptions, type PackResult, packShards } from "./data/shards/pack.js";
 export { openSource, type Source } from "./data/source.js";
 export { evaluationCrop, trainingCrop } from "./data/transform.js";
 export {
@@ -10,7 +11,10 @@ export {
   evaluateReconstruction,
   type ReconstructionScores,
 } from "./evaluate/reconstruction.js";
+export { AutoencoderKl } from "./formats/autoencoder-kl.js";
+export { batchPatches, type PatchBatch, pictureOf } from "./formats/patch-batch.js";
 export { readPth } from "./formats/pth.js";
+export { VitokV2 } from "./formats/vitok-v2.js";
 export type { Clip } from "./media/clip.js";
 export { MediaError } from "./media/error.js";
 export { readImage, tile, writeImage } from "./media/image.js";

@@ -10,6 +10,7 @@ import { type LoaderOptions, withDefaults } from "./loader-options.js";
 import { randomStream, shuffled } from "./random.js";
 import type { Source } from "./source.js";
 import { defaultRanges, evaluationCrop, trainingCrop } from "./transform.js";
+import { Turns } from "./turns.js";
 
 const purpose = { shuffle: 1, crop: 2, window: 3 }; // keeps the kinds of random choice apart
 
@@ -25,8 +26,7 @@ export class Loader implements AsyncIterable<Batch> {
   readonly #cache: ClipCache;
   readonly #bad = new Set<number>();
   readonly #pending: { end: number; batch: Promise<Batch | undefined> }[] = [];
-  readonly #queue: (() => void)[] = [];
-  #running = 0;
+  readonly #turns: Turns;
   #sample: number;
   #fetched: number;
   #isClosed = false;
@@ -35,6 +35,7 @@ export class Loader implements AsyncIterable<Batch> {
   constructor(source: Source, options: LoaderOptions) {
     this.#source = source;
     this.#options = withDefaults(options);
+    this.#turns = new Turns(this.#options.concurrency);
     this.#cache = new ClipCache(options.augment ? this.#options.cacheMiB : 0);
     this.#sample = this.#options.startSample;
     this.#fetched = this.#sample;
@@ -100,29 +101,13 @@ export class Loader implements AsyncIterable<Batch> {
     if (this.#options.augment) this.#announce(indices);
     const size = this.#bucketAt(start);
     const read = await Promise.all(
-      indices.map((index) => this.#inTurn(() => this.#read(index, size))),
+      indices.map((index) => this.#turns.run(() => this.#read(index, size))),
     );
     const samples = read.filter((sample) => sample !== undefined);
     const { length } = this.#source;
     return samples.length === 0
       ? undefined
       : { ...collate(samples), epoch: Math.floor(start / length), position: start % length };
-  }
-
-  /** Runs `work` once fewer than `concurrency` others run, in the order of asking. */
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#options.concurrency) {
-      await new Promise<void>((start) => this.#queue.push(start)); // the finisher's place passes on
-    } else {
-      this.#running++;
-    }
-    try {
-      return await work();
-    } finally {
-      const start = this.#queue.shift();
-      if (start) start();
-      else this.#running--;
-    }
   }
 
   /** Shape and number of samples of the batch that begins at `start`. */

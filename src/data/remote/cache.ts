@@ -19,6 +19,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { replaceFileAsync, writeFileAtomic } from "../../atomic-file.js";
 import { ConfigError } from "../../config-error.js";
+import { Turns } from "../turns.js";
 import { type Ask, patient, type RetryPolicy, type Sink, transfer } from "./transfer.js";
 
 /** Downloads under way at the same time, and copies that are never removed. */
@@ -32,8 +33,7 @@ interface Copy {
 
 export class ShardCache {
   readonly #fetching = new Map<string, Promise<string>>();
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
+  readonly #turns = new Turns(parallel);
   /** Failures of connections that were made good, over all transfers. */
   retries = 0;
 
@@ -46,9 +46,9 @@ export class ShardCache {
   get(url: string, ask: Ask): Promise<string> {
     const known = this.#fetching.get(url);
     if (known) return known;
-    const fetching = this.#inTurn(() => this.#fetch(url, ask)).finally(() =>
-      this.#fetching.delete(url),
-    );
+    const fetching = this.#turns
+      .run(() => this.#fetch(url, ask))
+      .finally(() => this.#fetching.delete(url));
     this.#fetching.set(url, fetching);
     return fetching;
   }
@@ -124,18 +124,6 @@ export class ShardCache {
       if (total <= this.options.limitBytes) return;
       await Promise.all([rm(path, { force: true }), rm(`${path}.json`, { force: true })]);
       total -= size;
-    }
-  }
-
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= parallel) await new Promise<void>((start) => this.#waiting.push(start));
-    else this.#running++;
-    try {
-      return await work();
-    } finally {
-      const start = this.#waiting.shift();
-      if (start) start();
-      else this.#running--;
     }
   }
 }

@@ -50,10 +50,13 @@ export function parseIndex(text: string, path: string): ShardIndex {
   }
 }
 
-/** Whether `openShards` is for this: a pattern of shards, an index, or a folder of shards. */
+/** Whether `openShards` is for this: a pattern of shards, an index, or a folder of shards and nothing else to read. */
 export async function isShardSpec(spec: string): Promise<boolean> {
   if (shardPattern.test(spec) || basename(spec) === indexName) return true;
-  return (await isFolder(spec)) && (await shardsIn(spec)).length > 0;
+  if (!(await isFolder(spec)) || (await shardsIn(spec)).length === 0) return false;
+  const entries = await readdir(spec, { withFileTypes: true });
+  const others = entries.filter(({ name }) => !shardPattern.test(name) && !name.startsWith("."));
+  return others.every((entry) => entry.isFile() && /\.(json|txt|md|tmp)$/i.test(entry.name));
 }
 
 /** The local shards that a folder, an index or a pattern names. */

@@ -59,6 +59,13 @@ describe("a set of shards", () => {
     await expect(openSource(`${folder}/other-*.tar`)).rejects.toThrow("found none");
   });
 
+  it("is not what a folder of pictures is, where an archive lies beside them", async () => {
+    const folder = await writeShards("beside", [1]);
+    writeFileSync(join(folder, "picture.png"), await png(7));
+    expect(await openSource(folder)).toMatchObject({ length: 1 });
+    expect((await openSource(folder)).id(0)).toBe("picture.png");
+  });
+
   it("takes classes from .cls, from .json and from the folders of the names", async () => {
     const picture = await png(0);
     const json = writeShard("json.tar", {
