@@ -31,7 +31,7 @@ interface Extra {
 
 /** Loads the model that `target` names. Dispose of its tokenizer. */
 export async function loadModel(target: string, options: PlacementOptions): Promise<LoadedModel> {
-  const folder = findModel(target);
+  const folder = findModel(await localModel(target));
   const { device = "auto", precision = "float32" } = options;
   const tokenizer = await Tokenizer.load(folder, { device: pickDevice(device), dtype: precision });
   const extra = JSON.parse(readFileSync(join(folder, "config.json"), "utf8")) as Extra;
@@ -45,6 +45,13 @@ export async function loadModel(target: string, options: PlacementOptions): Prom
       weightsHash: await fileHash(join(folder, "model.safetensors")),
     },
   };
+}
+
+/** `target`, or where a model of the hub lies once it is fetched. */
+export async function localModel(target: string): Promise<string> {
+  if (!target.startsWith("hf://")) return target;
+  const { fetchModel } = await import("../data/remote/hub-model.js");
+  return fetchModel(target);
 }
 
 /** The model folder: `target` itself, or `target`/model of a run. */

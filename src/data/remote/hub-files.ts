@@ -1,13 +1,26 @@
-// One revision of a data set on the Hugging Face hub: its list of files, and copies of them in the cache that its Python
+// One revision of a data set or model on the Hugging Face hub: its list of files, and copies of them in the cache that its Python
 // library uses, in the same layout, so both find what the other fetched. What is asked for is hub.ts.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { datasetInfo, getHFHubCachePath, getRepoFolderName, listFiles } from "@huggingface/hub";
+import {
+  datasetInfo,
+  getHFHubCachePath,
+  getRepoFolderName,
+  listFiles,
+  modelInfo,
+} from "@huggingface/hub";
 import { writeFileAtomic } from "../../atomic-file.js";
 import { MediaError } from "../../media/error.js";
 import { FileSink } from "./cache.js";
 import { type Ask, type RetryPolicy, transfer, transferBytes } from "./transfer.js";
+
+/** A repository of the hub: `owner/name` at a branch, tag or commit. */
+export interface HubPlace {
+  readonly type: "dataset" | "model";
+  readonly name: string;
+  readonly revision: string;
+}
 
 export interface HubFile {
   readonly path: string;
@@ -26,10 +39,10 @@ export class HubRevision {
   #commit = "";
 
   constructor(
-    private readonly place: { name: string; revision: string },
+    private readonly place: HubPlace,
     private readonly policy: RetryPolicy,
   ) {
-    const repo = getRepoFolderName({ type: "dataset", name: place.name });
+    const repo = getRepoFolderName(place);
     this.#folder = join(getHFHubCachePath(), repo);
   }
 
@@ -58,18 +71,20 @@ export class HubRevision {
 
   /** Resolves the revision to a commit, and remembers it as Python's library does. */
   async open(): Promise<void> {
-    const { name, revision } = this.place;
-    const info = await datasetInfo({ ...this.#access, name, revision, additionalFields: ["sha"] });
-    this.#commit = info.sha;
-    if (revision !== info.sha) writeFileAtomic(join(this.#folder, "refs", revision), info.sha);
+    const { type, revision } = this.place;
+    const request = { ...this.#access, revision, additionalFields: ["sha" as const] };
+    const { sha } = await (type === "dataset" ? datasetInfo(request) : modelInfo(request));
+    this.#commit = sha;
+    if (revision !== sha) writeFileAtomic(join(this.#folder, "refs", revision), sha);
   }
 
   async list(): Promise<HubFile[]> {
-    const repo = { type: "dataset" as const, name: this.place.name };
+    const { type, name } = this.place;
+    const repo = { type, name };
     const files: HubFile[] = [];
     const request = { ...this.#access, repo, recursive: true, revision: this.#commit };
-    for await (const { type, path, size, oid, lfs } of listFiles(request)) {
-      if (type !== "file" || path.split("/").includes("..")) continue;
+    for await (const { type: kind, path, size, oid, lfs } of listFiles(request)) {
+      if (kind !== "file" || path.split("/").includes("..")) continue;
       files.push({
         path,
         size,
@@ -84,13 +99,15 @@ export class HubRevision {
   ask(path: string): Ask {
     const authorization = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
     const escaped = path.split("/").map(encodeURIComponent).join("/");
-    const url = `${this.#url}/datasets/${this.place.name}/resolve/${this.#commit}/${escaped}`;
+    const { type, name } = this.place;
+    const repo = type === "dataset" ? `datasets/${name}` : name;
+    const url = `${this.#url}/${repo}/resolve/${this.#commit}/${escaped}`;
     return (headers, signal) => fetch(url, { headers: { ...headers, ...authorization }, signal });
   }
 
   /** The path of a file's copy in the cache, fetched where it is not there. */
   async fetch({ path, sha256, blob }: HubFile): Promise<string> {
-    const pointer = join(this.#folder, "snapshots", this.#commit, path);
+    const pointer = join(this.snapshot, path);
     if (existsSync(pointer)) return pointer;
     const target = join(this.#folder, "blobs", blob);
     if (!existsSync(target)) await this.#download(path, target, sha256);
@@ -118,13 +135,19 @@ export class HubRevision {
     }
   }
 
+  /** Where this revision's files lie once they are fetched. */
+  get snapshot(): string {
+    return join(this.#folder, "snapshots", this.#commit);
+  }
+
   async text(path: string): Promise<string> {
     const bytes = await transferBytes(this.nameOf(path), this.ask(path), this.policy);
     return bytes.toString("utf8");
   }
 
   nameOf(path: string): string {
-    return `hf://datasets/${this.place.name}/${path}`;
+    const { type, name } = this.place;
+    return `hf://${type === "dataset" ? "datasets/" : ""}${name}/${path}`;
   }
 }
 

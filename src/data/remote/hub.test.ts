@@ -10,6 +10,7 @@ import { policy, RemoteFixture, takeBatches } from "../../../test/remote-fixture
 import { openShards } from "../shards/source.js";
 import { openSource } from "../source.js";
 import { listHub } from "./hub.js";
+import { fetchModel } from "./hub-model.js";
 
 let fixture: RemoteFixture;
 beforeAll(async () => {
@@ -22,6 +23,7 @@ afterAll(async () => {
 });
 
 const fixtures = fileURLToPath(new URL("../../../test/fixtures/parquet/", import.meta.url));
+const baselines = fileURLToPath(new URL("../../../test/fixtures/baselines/sd/", import.meta.url));
 const commit = "0123456789abcdef0123456789abcdef01234567";
 
 describe("a data set of the hub", () => {
@@ -155,6 +157,62 @@ describe("a data set of the hub", () => {
       "found data/train-00000",
     );
     await expect(open("hf://nobody")).rejects.toThrow("hf://datasets/owner/name");
+  });
+});
+
+describe("a model of the hub", () => {
+  const files = (folder: string) =>
+    Object.fromEntries(
+      ["config.json", "diffusion_pytorch_model.safetensors"].map((name) => [
+        `${folder}${name}`,
+        readFileSync(join(baselines, name)),
+      ]),
+    );
+  const all = {
+    ...files("vae/"),
+    "unet/model.safetensors": Buffer.alloc(10),
+    "README.md": Buffer.from("x"),
+  };
+
+  beforeEach(() => {
+    vi.stubEnv("HF_ENDPOINT", fixture.server.url);
+    vi.stubEnv("HF_HUB_CACHE", fixture.newFolder());
+    for (const [path, bytes] of Object.entries(all))
+      fixture.server.files.set(`/me/model/resolve/${commit}/${path}`, bytes);
+    fixture.server.handle = (request, response) => {
+      const { pathname } = new URL(request.url!, "http://x");
+      const listing = Object.entries(all).map(([path, { length: size }]) => ({
+        type: "file",
+        path,
+        size,
+        oid: path,
+      }));
+      const answers: Record<string, unknown> = {
+        "/api/models/me/model/revision/v%2F1": { _id: "1", id: "me/model", sha: commit },
+        [`/api/models/me/model/tree/${commit}`]: listing.map((file) => ({
+          ...file,
+          oid: file.path.length.toString(16),
+        })),
+      };
+      if (!(pathname in answers)) return false;
+      response.writeHead(200).end(JSON.stringify(answers[pathname]));
+      return true;
+    };
+  });
+
+  it("is a folder here with the files that make it, of a pipeline those of its vae", async () => {
+    const folder = await fetchModel("hf://me/model@v%2F1", policy);
+    expect(folder).toMatch(/models--me--model\/snapshots\/\w+\/vae$/);
+    expect(readdirSync(folder).sort()).toEqual([
+      "config.json",
+      "diffusion_pytorch_model.safetensors",
+    ]);
+    expect(readFileSync(join(folder, "config.json"))).toEqual(all["vae/config.json"]);
+    expect(fixture.server.log.some((line) => line.includes("unet"))).toBe(false);
+    const unet = await fetchModel("hf://me/model@v%2F1/unet/", policy);
+    expect(readdirSync(unet)).toEqual(["model.safetensors"]);
+    await expect(fetchModel("hf://me/model@v%2F1/none", policy)).rejects.toThrow("found README.md");
+    await expect(fetchModel("hf://model", policy)).rejects.toThrow("hf://owner/name");
   });
 });
 

@@ -6,7 +6,7 @@ import { minimatch } from "minimatch";
 import { ConfigError } from "../../config-error.js";
 import { expandBraces, indexName, parseIndex, type ShardList, withIndex } from "../shards/list.js";
 import { machineCache, type ShardCache } from "./cache.js";
-import { type HubFile, HubRevision } from "./hub-files.js";
+import { type HubFile, type HubPlace, HubRevision } from "./hub-files.js";
 import { type ParquetFacts, parquetFacts, withFacts } from "./parquet.js";
 import { patient, type RetryPolicy, transferRange } from "./transfer.js";
 import { asTar } from "./unpack.js";
@@ -16,9 +16,7 @@ export interface HubOptions {
   readonly policy?: RetryPolicy;
 }
 
-interface Place {
-  readonly name: string;
-  readonly revision: string;
+interface Place extends HubPlace {
   /** A path, folder or pattern in the repository; empty for all of it. */
   readonly pattern: string;
 }
@@ -49,7 +47,10 @@ export async function listHub(spec: string, options: HubOptions = {}): Promise<S
 
 function parseSpec(spec: string): Place {
   const match = /^hf:\/\/(?:datasets\/)?([^/@]+\/[^/@]+)(?:@([^/]+))?(?:\/(.*))?$/.exec(spec);
-  if (match) return { name: match[1]!, revision: match[2] ?? "main", pattern: match[3] ?? "" };
+  if (match) {
+    const [, name = "", revision = "main", pattern = ""] = match;
+    return { type: "dataset", name, revision: decodeURIComponent(revision), pattern };
+  }
   throw new ConfigError(
     `Expected hf://datasets/owner/name[@revision][/pattern] for data, received "${spec}".`,
   );
