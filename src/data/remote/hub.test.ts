@@ -168,7 +168,7 @@ describe("a model of the hub", () => {
         readFileSync(join(baselines, name)),
       ]),
     );
-  const all = {
+  const all: Record<string, Buffer> = {
     ...files("vae/"),
     "unet/model.safetensors": Buffer.alloc(10),
     "README.md": Buffer.from("x"),
