@@ -1,11 +1,17 @@
 // The package's public face: `import { Tokenizer } from "vitok"`. The engine loads when the first tensor is made.
 
+export { encodeSet, planSet } from "./codec/encode-set.js";
+export { type GenerateOptions, generateClips } from "./codec/generate.js";
+export { loadPipeline, type Pipeline, savePipeline } from "./codec/generator-folder.js";
+export { LatentLoader } from "./codec/latent-loader.js";
+export { type LatentManifest, LatentSet } from "./codec/latent-set.js";
 export { ConfigError } from "./config-error.js";
 export { type Batch, batchOf, bytesOf, clipsOf, pixelsOf } from "./data/batch.js";
 export { Loader, type LoaderOptions } from "./data/loader.js";
 export { type PackOptions, type PackResult, packShards } from "./data/shards/pack.js";
 export { openSource, type Source } from "./data/source.js";
 export { evaluationCrop, trainingCrop } from "./data/transform.js";
+export { evaluateGeneration, type GenerationScores } from "./evaluate/generation.js";
 export {
   type EvaluateOptions,
   evaluateReconstruction,
@@ -15,6 +21,16 @@ export { AutoencoderKl } from "./formats/autoencoder-kl.js";
 export { batchPatches, type PatchBatch, pictureOf } from "./formats/patch-batch.js";
 export { readPth } from "./formats/pth.js";
 export { VitokV2 } from "./formats/vitok-v2.js";
+export {
+  defineGenerator,
+  type GeneratorConfig,
+  type GeneratorCost,
+  generatorCost,
+} from "./generator/config.js";
+export { addNoise } from "./generator/diffusion.js";
+export type { GeneratorFacts } from "./generator/facts.js";
+export type { Guidance } from "./generator/guidance.js";
+export { indices, LatentGenerator, type SampleOptions } from "./generator/latent-generator.js";
 export type { Clip } from "./media/clip.js";
 export { MediaError } from "./media/error.js";
 export { readImage, tile, writeImage } from "./media/image.js";
@@ -23,7 +39,8 @@ export { probeVideo, type VideoInfo } from "./media/video-info.js";
 export { openVideoWriter, type VideoWriter, writeVideo } from "./media/video-writer.js";
 export { AdamW } from "./nn/adamw.js";
 export { clipGradNorm } from "./nn/clip.js";
-export { freeze, loadStateDict, parameters, stateDict } from "./nn/parameters.js";
+export { emaDecay, updateEma } from "./nn/ema.js";
+export { freeze, loadStateDict, moveTo, parameters, stateDict } from "./nn/parameters.js";
 export type { Grid } from "./nn/rope.js";
 export {
   readSafetensors,

@@ -87,6 +87,40 @@ export const scoring: readonly CommandOption[] = [
   { flags: "--i3d <file>", summary: "I3D's weights (default: see doctor)" },
 ];
 
+/** How a generator samples. */
+export const sampling: readonly CommandOption[] = [
+  { flags: "--seed <n>", summary: "generators: of the noise", parse: number, default: 0 },
+  {
+    flags: "--steps <n>",
+    summary: "generators: of the sampler",
+    parse: wholeNumber,
+    default: 250,
+  },
+  {
+    flags: "--sampler <name>",
+    summary: "generators: ddim, or dpm++ (20 to 50 steps do)",
+    parse: oneOf("ddim", "dpm++"),
+    default: "ddim",
+  },
+  {
+    flags: "--guidance <scale>",
+    summary: "generators: towards the class; 1 is none",
+    parse: number,
+    default: 1.5,
+  },
+  {
+    flags: "--guidance-interval <from,to>",
+    summary: "generators: shares of the timesteps where it acts, such as 0.1,0.8",
+    parse: pair,
+  },
+  {
+    flags: "--guidance-rescale <share>",
+    summary: "generators: how far back to the unguided spread",
+    parse: number,
+    default: 0,
+  },
+];
+
 export function metrics(...initial: string[]): CommandOption {
   return {
     flags: "--metrics <names>",

@@ -11,6 +11,8 @@ export interface EncodeSetCommandOptions extends PlacementOptions {
   readonly data: string;
   readonly out: string;
   readonly size?: number;
+  readonly frames?: number;
+  readonly fps?: number;
   readonly batchSize?: number;
   readonly dtype?: "float16" | "bfloat16";
   readonly flip?: boolean;
@@ -25,7 +27,8 @@ export async function encodeData(
   const output = openOutput(options);
   const { data, out, dtype = "float16", flip = true, shardSize = 4096 } = options;
   const [rank, worldSize] = readShare();
-  const source = await openSource(data);
+  const { frames = 1, fps = 8 } = options;
+  const source = await openSource(data, { frames, fps });
   await source.list?.();
   const { tokenizer, id, ...model } = await loadModel(target, options);
   const size = options.size ?? model.size;
@@ -33,7 +36,7 @@ export async function encodeData(
     tokenizerHash: id.weightsHash ?? "",
     setHash: listHash(source),
     views: flip ? 2 : 1,
-    ...{ size, dtype, shardSize, frames: 1 },
+    ...{ size, dtype, shardSize, frames },
   });
   const progress = openProgress("encode", { total: source.length });
   const manifest = await encodeSet(tokenizer, source, {

@@ -1,4 +1,5 @@
 // `vitok evaluate MODEL --data SRC`: reconstruction scores with the protocol they were measured by, and a page of pictures.
+// Generators: evaluate-generator.ts.
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -8,20 +9,20 @@ import { evaluateReconstruction, type ReconstructionScores } from "../evaluate/r
 import { reportOf } from "../evaluate/reconstruction-report.js";
 import { writeReport } from "../evaluate/report.js";
 import { variantName } from "../tokenizer/config.js";
-import { loadModel, type PlacementOptions } from "./model.js";
+import {
+  evaluateGeneratorModel,
+  isGeneratorTarget,
+  type SamplingOptions,
+} from "./evaluate-generator.js";
+import { loadModel } from "./model.js";
 import { type Output, openOutput, table } from "./output.js";
 import { openProgress } from "./progress.js";
 import { printScores, readPlan, type ScoreOptions } from "./scores.js";
 
-interface EvaluateCommandOptions extends PlacementOptions, ScoreOptions {
-  readonly data: string;
+interface EvaluateCommandOptions extends SamplingOptions, ScoreOptions {
   readonly size?: number;
-  readonly count?: number;
-  readonly batchSize?: number;
   readonly keep?: number;
-  readonly realStats?: string;
   readonly report?: string;
-  readonly out?: string;
   readonly resume?: boolean;
   readonly json?: boolean;
 }
@@ -40,6 +41,7 @@ export async function run(
     output.log("Expected --out with --resume: the folder that holds the state. Add it.");
     return usageError;
   }
+  if (isGeneratorTarget(target)) return evaluateGeneratorModel(target, options, { plan, output });
   const source = await openSource(data);
   const { tokenizer, ...model } = await loadModel(target, options);
   const progress = openProgress("evaluate", { total: Math.min(count ?? Infinity, source.length) });

@@ -150,8 +150,16 @@ function labelsOf(wanted: readonly string[], { generator }: Pipeline): number[] 
   });
 }
 
+/** Whether a folder, or the model of a run's folder, is a generator's. */
+export function isGeneratorTarget(target: string): boolean {
+  return [target, join(target, "model")].some((folder) => {
+    const path = join(folder, "config.json");
+    return existsSync(path) && isGeneratorJson(JSON.parse(readFileSync(path, "utf8")));
+  });
+}
+
 /** The generator's folder: `target` itself, or `target`/model of a run. */
-function findGenerator(target: string): string {
+export function findGenerator(target: string): string {
   for (const folder of [target, join(target, "model")]) {
     const path = join(folder, "config.json");
     if (!existsSync(path)) continue;

@@ -217,7 +217,8 @@ export function latentGrid(
 function sliceOf(source: Source, first: number, length: number): Source {
   return {
     ...{ name: source.name, length, classes: source.classes },
-    load: (index) => source.load(first + index),
+    load: (index, request) => source.load(first + index, request),
+    ...(source.hasWindows !== undefined && { hasWindows: source.hasWindows }),
     id: (index) => source.id(first + index),
     label: (index) => source.label(first + index),
     ...(source.expect && { expect: (index: number) => source.expect!(first + index) }),

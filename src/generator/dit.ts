@@ -7,7 +7,7 @@ import { Linear } from "../nn/linear.js";
 import { parameter } from "../nn/parameters.js";
 import { type Grid, type Rope, RopeTables } from "../nn/rope.js";
 import { SwiGLU } from "../nn/swiglu.js";
-import { call, cat, layerNorm, Tensor } from "../torch/index.js";
+import { call, cat, keep, layerNorm, Tensor } from "../torch/index.js";
 import { mlpHidden } from "../tower.js";
 import { type GeneratorConfig, timeFeatures } from "./config.js";
 
@@ -65,6 +65,7 @@ export class Dit {
 
   clearCache(): void {
     this.#ropes.clear();
+    this.timeEmbed.clearCache();
   }
 }
 
@@ -99,6 +100,8 @@ function modulate(x: Tensor, shift: Tensor, scale: Tensor): Tensor {
 export class TimeEmbed {
   readonly fc1: Linear;
   readonly fc2: Linear;
+  /** By device, where they stay: a copy from memory would make a GPU's queue run empty in each step. */
+  readonly #frequencies = new Map<string, Tensor>();
 
   constructor(width: number) {
     this.fc1 = new Linear(timeFeatures, width);
@@ -108,19 +111,28 @@ export class TimeEmbed {
   /** timesteps [B] -> [B, D] */
   forward(timesteps: Tensor): Tensor {
     const { dtype } = this.fc1.weight;
-    const hidden = this.fc1.forward(timeSinusoids(timesteps).to({ dtype }));
-    return this.fc2.forward(hidden.silu());
+    return this.fc2.forward(this.fc1.forward(this.#sinusoids(timesteps).to({ dtype })).silu());
   }
-}
 
-/** cos(t f_k), then sin(t f_k), with f_k = 10000^(-k / 128): float32 [B, 256]. */
-export function timeSinusoids(timesteps: Tensor): Tensor {
-  const half = timeFeatures / 2;
-  const frequencies = Float32Array.from({ length: half }, (_, k) => 10000 ** (-k / half));
-  const { device } = timesteps;
-  const phases = timesteps
-    .to({ dtype: "float32" })
-    .unsqueeze(1)
-    .mul(Tensor.from(frequencies, [1, half], { device }));
-  return cat([phases.cos(), phases.sin()], -1);
+  /** cos(t f_k), then sin(t f_k), with f_k = 10000^(-k / 128): float32 [B, 256]. */
+  #sinusoids(timesteps: Tensor): Tensor {
+    const frequencies = this.#frequenciesOn(timesteps.device);
+    const phases = timesteps.to({ dtype: "float32" }).unsqueeze(1).mul(frequencies);
+    return cat([phases.cos(), phases.sin()], -1);
+  }
+
+  #frequenciesOn(device: string): Tensor {
+    const known = this.#frequencies.get(device);
+    if (known) return known;
+    const half = timeFeatures / 2;
+    const values = Float32Array.from({ length: half }, (_, k) => 10000 ** (-k / half));
+    const table = keep(Tensor.from(values, [1, half], { device }));
+    this.#frequencies.set(device, table);
+    return table;
+  }
+
+  clearCache(): void {
+    for (const table of this.#frequencies.values()) table.dispose();
+    this.#frequencies.clear();
+  }
 }

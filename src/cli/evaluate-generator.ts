@@ -1,0 +1,71 @@
+// `vitok evaluate GENERATOR --data SRC`: samples, decoded, against a set of pictures or its saved statistics.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "../atomic-file.js";
+import { loadPipeline } from "../codec/generator-folder.js";
+import { openSource } from "../data/source.js";
+import { evaluateGeneration } from "../evaluate/generation.js";
+import type { PlanOptions } from "../evaluate/plan.js";
+import { fileHash } from "../file-hash.js";
+import type { SamplerName } from "../generator/sampler.js";
+import { pickDevice } from "../torch/index.js";
+import { findGenerator, isGeneratorTarget } from "./generate.js";
+import type { PlacementOptions } from "./model.js";
+import { type Output, table } from "./output.js";
+import { openProgress } from "./progress.js";
+
+export { isGeneratorTarget };
+
+export interface SamplingOptions extends PlacementOptions {
+  readonly data: string;
+  readonly count?: number;
+  readonly batchSize?: number;
+  readonly guidance: number;
+  readonly guidanceInterval?: readonly [number, number];
+  readonly guidanceRescale: number;
+  readonly sampler: SamplerName;
+  readonly steps: number;
+  readonly seed: number;
+  readonly realStats?: string;
+  readonly out?: string;
+}
+
+export async function evaluateGeneratorModel(
+  target: string,
+  options: SamplingOptions,
+  { plan, output }: { plan: PlanOptions; output: Output },
+): Promise<number> {
+  const folder = findGenerator(target);
+  const { data, count = 50_000, batchSize = 64, device = "auto", precision = "float32" } = options;
+  const real = data.endsWith(".npz") && existsSync(data) ? data : await openSource(data);
+  const pipeline = await loadPipeline(folder, { device: pickDevice(device), dtype: precision });
+  const progress = openProgress("sample", { total: count });
+  const { sampler, steps, seed, out, realStats } = options;
+  const { guidance: scale, guidanceInterval: interval, guidanceRescale: rescale } = options;
+  const started = performance.now();
+  const scores = await evaluateGeneration(pipeline, real, {
+    ...plan,
+    ...{ count, batchSize, seed, sampler, steps, realStats },
+    guidance: { scale, interval, rescale },
+    weightsHash: await fileHash(join(folder, "model.safetensors")),
+    onProgress: (done) => progress.update(done, { unit: "sample" }),
+  }).finally(() => {
+    progress.stop();
+    pipeline.generator.dispose();
+    pipeline.tokenizer.dispose();
+  });
+  const elapsedMs = Math.round(performance.now() - started);
+  const result = { model: folder, ...scores, elapsedMs };
+  if (out) writeFileAtomic(join(out, "scores.json"), `${JSON.stringify(result, null, 2)}\n`);
+  output.print(
+    table(
+      Object.entries(scores.metrics).map(([metric, value]) => ({
+        metric,
+        value: value.toFixed(4),
+      })),
+    ),
+  );
+  for (const warning of scores.warnings) output.log(warning);
+  output.result(result);
+  return 0;
+}
