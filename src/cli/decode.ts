@@ -6,8 +6,9 @@ import { decodeLatent } from "../codec/decode.js";
 import { readLatents } from "../codec/latent-file.js";
 import { type Clip, frameOf } from "../media/clip.js";
 import { writeImage } from "../media/image.js";
+import { loadAutoEncoder } from "./auto-encoder.js";
 import { uniqueStems } from "./files.js";
-import { loadModel, type PlacementOptions } from "./model.js";
+import type { PlacementOptions } from "./model.js";
 import { openOutput } from "./output.js";
 import { openProgress } from "./progress.js";
 
@@ -23,7 +24,7 @@ export async function run(
 ): Promise<void> {
   const output = openOutput(options);
   const { latents, model } = readLatents(path);
-  const { tokenizer, id } = await loadModel(target, options);
+  const { tokenizer, id } = await loadAutoEncoder(target, options);
   if (model !== undefined && model !== id.weightsHash)
     output.log(`${path} was encoded with other weights (${model}) than ${target} has.`);
   const stems = uniqueStems(latents.map(({ source }) => basename(source)));

@@ -5,9 +5,9 @@ import { encodeClip } from "../codec/encode.js";
 import { writeLatents } from "../codec/latent-file.js";
 import { ConfigError } from "../config-error.js";
 import { readImage } from "../media/image.js";
+import { loadAutoEncoder } from "./auto-encoder.js";
 import { type EncodeSetCommandOptions, encodeData } from "./encode-set.js";
 import { expandFiles, forEachFile } from "./files.js";
-import { loadModel } from "./model.js";
 import { formatCount, openOutput } from "./output.js";
 
 interface EncodeOptions extends Omit<EncodeSetCommandOptions, "data"> {
@@ -32,7 +32,7 @@ export async function run(
       `Expected a .safetensors file for --out, received ${out}. Write for example --out latents.safetensors.`,
     );
   const inputs = await expandFiles(paths);
-  const { tokenizer, id } = await loadModel(target, options);
+  const { tokenizer, id } = await loadAutoEncoder(target, options);
   const { done: latents, failed } = await forEachFile("encode", inputs, {
     output,
     work: async ({ path }) => ({

@@ -10,8 +10,9 @@ import { differenceOf } from "../evaluate/report-pictures.js";
 import type { Clip } from "../media/clip.js";
 import { readImage, tile, writeImage } from "../media/image.js";
 import { scope } from "../torch/index.js";
+import { loadAutoEncoder } from "./auto-encoder.js";
 import { expandFiles, forEachFile, type InputFile } from "./files.js";
-import { loadModel, type PlacementOptions } from "./model.js";
+import type { PlacementOptions } from "./model.js";
 import { openOutput, table } from "./output.js";
 
 interface ReconstructOptions extends PlacementOptions {
@@ -31,7 +32,7 @@ export async function run(
 ): Promise<number> {
   const output = openOutput(options);
   const inputs = await expandFiles(paths);
-  const { tokenizer } = await loadModel(target, options);
+  const { tokenizer } = await loadAutoEncoder(target, options);
   const reconstruct = (clip: Clip, source: string): Clip =>
     scope(() => decodeLatent(tokenizer, { ...encodeClip(tokenizer, clip), source }, options));
 

@@ -2,7 +2,7 @@
 import { ConfigError } from "../config-error.js";
 import { clipsOf } from "../data/batch.js";
 import type { Clip } from "../media/clip.js";
-import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { AutoEncoder } from "../tokenizer/auto-encoder.js";
 import { noGrad, scope } from "../torch/index.js";
 import type { Latent } from "./latent-file.js";
 
@@ -11,12 +11,12 @@ import type { Latent } from "./latent-file.js";
  * @throws ConfigError where the latent is not one of this model's
  */
 export function decodeLatent(
-  tokenizer: Tokenizer,
+  tokenizer: AutoEncoder,
   latent: Latent,
   options: { keep?: number | undefined } = {},
 ): Clip {
   requireFits(tokenizer, latent);
-  const { device } = tokenizer.decoder.norm.weight;
+  const { device } = tokenizer.placement;
   const { mean, grid, size } = latent;
   return scope(() =>
     noGrad(() => {
@@ -26,7 +26,7 @@ export function decodeLatent(
   );
 }
 
-function requireFits({ config }: Tokenizer, { mean, grid, size, source }: Latent): void {
+function requireFits({ config }: AutoEncoder, { mean, grid, size, source }: Latent): void {
   const { patchSize: p, tubeletSize: q, channels, latentTokens } = config;
   const fail = (expected: string, received: string): never => {
     throw new ConfigError(

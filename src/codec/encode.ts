@@ -1,14 +1,14 @@
 // A clip to its latent. Files in and out are latent-file.ts and the commands'.
 import { pixelsOf } from "../data/batch.js";
 import type { Clip } from "../media/clip.js";
-import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { AutoEncoder } from "../tokenizer/auto-encoder.js";
 import { noGrad, scope } from "../torch/index.js";
 import type { Latent } from "./latent-file.js";
 
 /** The posterior mean of a clip of any size, on the CPU; dispose of its `mean`. */
-export function encodeClip(tokenizer: Tokenizer, clip: Clip): Omit<Latent, "source" | "fps"> {
+export function encodeClip(tokenizer: AutoEncoder, clip: Clip): Omit<Latent, "source" | "fps"> {
   const { bytes, frames, height, width } = clip;
-  const { device } = tokenizer.encoder.norm.weight;
+  const { device } = tokenizer.placement;
   return scope(() =>
     noGrad(() => {
       const pixels = pixelsOf({ bytes, shape: [1, frames, height, width, 3] }, { device });

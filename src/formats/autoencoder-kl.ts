@@ -9,6 +9,7 @@ import type { Grid } from "../nn/rope.js";
 import { readSafetensors } from "../nn/safetensors.js";
 import { cat, type DType, scope, type Tensor } from "../torch/index.js";
 import { Convolution, DownStage, GroupNorm, MidBlock, UpStage } from "./autoencoder-kl-layers.js";
+import { type ClipSize, type DecodeOptions, sizeOf } from "./baseline-options.js";
 
 /** What of config.json decides the network. */
 export interface AutoencoderKlConfig {
@@ -19,13 +20,6 @@ export interface AutoencoderKlConfig {
   readonly hasMidAttention: boolean;
   readonly hasQuantConv: boolean;
   readonly hasPostQuantConv: boolean;
-}
-
-/** Pixels of an input, before padding. */
-interface ClipSize {
-  readonly frames: number;
-  readonly height: number;
-  readonly width: number;
 }
 
 class Encoder {
@@ -127,8 +121,9 @@ export class AutoencoderKl {
     return folderOf(path) !== undefined;
   }
 
-  get config(): { readonly patchSize: number; readonly tubeletSize: number } {
-    return { patchSize: 2 ** (this.#config.channels.length - 1), tubeletSize: 1 };
+  get config() {
+    const { channels: stages, latentChannels: channels } = this.#config;
+    return { patchSize: 2 ** (stages.length - 1), channels, tubeletSize: 1, latentTokens: 0 };
   }
 
   get name(): string {
@@ -178,7 +173,8 @@ export class AutoencoderKl {
   }
 
   /** latent [B, L, c], as `encode` gives it: not scaled -> pixels [B, 3, T, H, W], float32, not clamped. */
-  decode(latent: Tensor, { t, h, w }: Grid, { size }: { size?: ClipSize } = {}): Tensor {
+  decode(latent: Tensor, { t, h, w }: Grid, options: DecodeOptions = {}): Tensor {
+    const size = sizeOf(options);
     const pictures = latent
       .reshape([-1, h * w, latent.size(2)])
       .transpose(1, 2)

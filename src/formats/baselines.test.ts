@@ -58,6 +58,7 @@ describe("AutoencoderKL", () => {
         const clip = pixels.narrow(2, 0, 13).narrow(3, 0, 9).unsqueeze(0).transpose(1, 2); // [1, 3, 2, 13, 9]
         const { grid, size, ...code } = model.encode(clip);
         expect(grid).toEqual({ t: 2, h: 4, w: 3 });
+        expect(() => model.decode(code.mean, grid, { keep: 3 })).toThrow("Leave keep out");
         expect(model.decode(code.mean, grid, { size }).shape).toEqual([1, 3, 2, 13, 9]);
       }),
     );
@@ -114,7 +115,7 @@ describe("ViTok-v2", () => {
   it("finds its sizes in the checkpoint", () => {
     const model = VitokV2.load(fixture("vitok-v2"));
     expect(model.name).toBe("ViTok-v2 w16_d2_h2-w24_d3_h3/1x4x6");
-    expect(model.config).toEqual({ patchSize: 4, tubeletSize: 1 });
+    expect(model.config).toEqual({ patchSize: 4, channels: 6, tubeletSize: 1, latentTokens: 0 });
     model.dispose();
   });
 

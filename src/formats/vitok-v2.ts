@@ -9,6 +9,7 @@ import { disposeModel, loadStateDict, moveTo, stateDict } from "../nn/parameters
 import type { Grid } from "../nn/rope.js";
 import { readSafetensors, readSafetensorsHeader, writeSafetensors } from "../nn/safetensors.js";
 import { type DType, layerNorm, padConstant, scope, type Tensor } from "../torch/index.js";
+import { type ClipSize, type DecodeOptions, sizeOf } from "./baseline-options.js";
 import { type PatchBatch, patchesOf, placesOf, tokenGrid, unpatch } from "./patch-batch.js";
 import { type BlockSize, ParallelBlock } from "./vitok-v2-layers.js";
 
@@ -21,13 +22,6 @@ export interface VitokV2Config {
   readonly decoder: TowerSize;
   readonly patchSize: number;
   readonly channels: number;
-}
-
-/** Pixels of an input, before padding. */
-interface ClipSize {
-  readonly frames: number;
-  readonly height: number;
-  readonly width: number;
 }
 
 const checkpointName = "model.safetensors";
@@ -92,8 +86,9 @@ export class VitokV2 {
     writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
   }
 
-  get config(): { readonly patchSize: number; readonly tubeletSize: number } {
-    return { patchSize: this.#config.patchSize, tubeletSize: 1 };
+  get config() {
+    const { patchSize, channels } = this.#config;
+    return { patchSize, channels, tubeletSize: 1, latentTokens: 0 };
   }
 
   /** In the words of its variants: `w1024_d4_h16-w1024_d24_h16/1x16x64`. */
@@ -128,7 +123,8 @@ export class VitokV2 {
   }
 
   /** code [B, N, c] -> pixels [B, 3, T, H, W], float32, not clamped. */
-  decode(latent: Tensor, grid: Grid, { size }: { size?: ClipSize } = {}): Tensor {
+  decode(latent: Tensor, grid: Grid, options: DecodeOptions = {}): Tensor {
+    const size = sizeOf(options);
     const { t, h, w } = grid;
     const code = latent.reshape([-1, h * w, latent.size(2)]);
     const patches = this.decodePatches(tokenGrid(code, grid)).to({ dtype: "float32" });

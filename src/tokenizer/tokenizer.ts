@@ -9,7 +9,15 @@ import { disposeModel, loadStateDict, moveTo, stateDict } from "../nn/parameters
 import type { Grid } from "../nn/rope.js";
 import { readSafetensors, writeSafetensors } from "../nn/safetensors.js";
 import { cat, type DType, noGrad, scope, type Tensor } from "../torch/index.js";
-import { fromJson, gridOf, parseVariant, type TokenizerConfig, toJson } from "./config.js";
+import type { AutoEncoder } from "./auto-encoder.js";
+import {
+  fromJson,
+  gridOf,
+  parseVariant,
+  type TokenizerConfig,
+  toJson,
+  variantName,
+} from "./config.js";
 import { Decoder, type Keep } from "./decoder.js";
 import { Encoder } from "./encoder.js";
 import { initialize } from "./init.js";
@@ -22,7 +30,7 @@ export interface Placement {
   dtype?: DType;
 }
 
-export class Tokenizer {
+export class Tokenizer implements AutoEncoder {
   readonly encoder: Encoder;
   readonly decoder: Decoder;
   readonly #config: TokenizerConfig;
@@ -36,6 +44,16 @@ export class Tokenizer {
 
   get config(): TokenizerConfig {
     return this.#config;
+  }
+
+  /** Its variant: "S-B/16". */
+  get name(): string {
+    return variantName(this.#config);
+  }
+
+  get placement(): { device: string; dtype: DType } {
+    const { device, dtype } = this.encoder.norm.weight;
+    return { device, dtype };
   }
 
   /** A fresh model of a variant's name ("S-B/16") or a config, its weights drawn from `seed`. */
