@@ -63,4 +63,5 @@ export * from "./torch/index.js";
 export type { Tower } from "./tower.js";
 export { loadTrainConfig, parseTrainConfig, type TrainConfig } from "./train/config.js";
 export { type RunRecord, readRun } from "./train/log.js";
-export { type TrainOptions, type TrainResult, train } from "./train/trainer.js";
+export type { TrainOptions, TrainResult } from "./train/train-options.js";
+export { train } from "./train/trainer.js";

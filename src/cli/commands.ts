@@ -51,6 +51,10 @@ export const commands: readonly Command[] = [
       },
       { flags: "--out <dir>", summary: "the run's folder (default: runs/ and the recipe's name)" },
       { flags: "--resume", summary: "go on from the folder's last checkpoint" },
+      {
+        flags: "--dry-run",
+        summary: "print the plan, the memory and the time from a few steps; write nothing",
+      },
       json,
     ],
     examples: ["vitok train configs/smoke.yaml --set train.steps=100"],

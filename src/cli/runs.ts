@@ -3,7 +3,7 @@
 import { type Dirent, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { ConfigError } from "../config-error.js";
-import { type RunRecord, readRun } from "../train/log.js";
+import { type RunRecord, readRun, stageOf } from "../train/log.js";
 import { formatDuration, openOutput, table } from "./output.js";
 
 /** Runs may lie in a study's sub-folder, not deeper. */
@@ -41,15 +41,19 @@ function subfolders(folder: string, depth: number): string[] {
   return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 }
 
-function summary({ folder, run, steps, evals, state, end, updatedMs }: RunRecord) {
+function summary(record: RunRecord) {
+  const { folder, run, steps, evals, events, state, end, updatedMs } = record;
   const last = steps.at(-1);
+  const trouble = events.filter(({ kind }) => kind !== "start" && kind !== "best");
   return {
     run: folder,
     variant: run.variant,
+    stage: stageOf(run),
     state,
     step: last?.step ?? 0,
     loss: last?.loss ?? null,
     metrics: evals.at(-1)?.metrics ?? {},
+    events: trouble.map(({ step, kind, text }) => ({ step, kind, text })),
     device: run.device,
     startedAt: run.startedAt,
     elapsedMs: end?.elapsedMs ?? last?.elapsedMs ?? 0,
@@ -58,16 +62,18 @@ function summary({ folder, run, steps, evals, state, end, updatedMs }: RunRecord
 }
 
 function row(root: string, record: RunRecord) {
-  const { run, variant, state, step, loss, metrics, elapsedMs } = summary(record);
+  const { run, variant, stage, state, step, loss, metrics, elapsedMs, events } = summary(record);
   const scores = Object.entries(metrics).map(([name, value]) => [name, value?.toFixed(3) ?? "-"]);
   const ago = formatDuration(Date.now() - record.updatedMs);
   return {
     run: relative(root, run) || run,
     variant,
+    stage,
     state,
     step,
     loss: loss?.toPrecision(3),
     ...Object.fromEntries(scores),
+    events: events.length || "",
     time: formatDuration(elapsedMs),
     "last line": `${ago} ago`,
   };

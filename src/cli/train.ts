@@ -2,15 +2,18 @@
 
 import { basename, extname, join } from "node:path";
 import { loadTrainConfig, type TrainConfig } from "../train/config.js";
+import { type DryRun, dryRun } from "../train/dry-run.js";
 import { writeRunReport } from "../train/run-report.js";
-import { type TrainResult, train } from "../train/trainer.js";
-import { type Output, openOutput } from "./output.js";
+import type { TrainResult } from "../train/train-options.js";
+import { train } from "../train/trainer.js";
+import { formatCount, formatDuration, type Output, openOutput, table } from "./output.js";
 import { openProgress } from "./progress.js";
 
 interface TrainCommandOptions {
   readonly set: readonly string[];
   readonly out?: string;
   readonly resume?: boolean;
+  readonly dryRun?: boolean;
   readonly json?: boolean;
 }
 
@@ -19,6 +22,7 @@ export async function run(
   options: TrainCommandOptions,
 ): Promise<number> {
   const config = loadTrainConfig(path, options.set);
+  if (options.dryRun) return printPlan(await dryRun(config), openOutput(options));
   const out = options.out ?? config.out ?? join("runs", basename(path, extname(path)));
   const sets = options.set.map((set) => ` --set ${set}`).join("");
   const command = `npx vitok train ${path}${sets} --out ${out}`;
@@ -28,6 +32,24 @@ export async function run(
     resume: options.resume ?? false,
     output: openOutput(options),
   });
+}
+
+function printPlan(plan: DryRun, output: Output): number {
+  const { parameters, memoryMiB, data } = plan;
+  const rows = Object.entries({
+    recipe: `stage ${plan.stage} of ${plan.variant} on ${plan.device}`,
+    data: `${data.name}, ${formatCount(data.files)} files`,
+    parameters: `${formatCount(parameters.learning)} learn, ${formatCount(parameters.frozen)} are frozen`,
+    latent: `${plan.tokens} tokens, ${plan.latentSize} numbers`,
+    steps: `${plan.steps} of ${plan.batchSize} samples, ${plan.microBatch} at a time: ${plan.epochs.toFixed(1)} epochs`,
+    memory: `${memoryMiB.peak} MiB at most, ${memoryMiB.states} of them weights, gradients and moments`,
+    "a checkpoint": `${plan.checkpointMiB} MiB`,
+    time: `${formatDuration(plan.totalMs)}, ${Math.round(plan.stepMs)} ms a step; evaluations not counted`,
+  });
+  output.print(table(rows.map(([name, value]) => ({ "": name, plan: value }))));
+  for (const note of plan.notes) output.print(note);
+  output.result({ ...plan });
+  return 0;
 }
 
 /** Trains with a progress bar and signals; the exit status is 1 for a run that was stopped before its end. */

@@ -3,7 +3,7 @@
 // N pictures (a clip's frames are pictures), S pixels a side.
 import { Conv2d } from "../nn/conv.js";
 import { Linear } from "../nn/linear.js";
-import { disposeModel, moveTo, parameters } from "../nn/parameters.js";
+import { disposeModel, loadStateDict, moveTo, parameters, stateDict } from "../nn/parameters.js";
 import { autocast, call, conv2d, Generator, keep, noGrad, scope, Tensor } from "../torch/index.js";
 
 export interface DiscriminatorOptions {
@@ -64,6 +64,14 @@ export class Discriminator {
     return autocast({ device: pixels.device, dtype: "float32" }, () =>
       this.logit.forward(x).squeeze(1),
     );
+  }
+
+  /** Its parameters by name, to be saved and put back. */
+  get state() {
+    return {
+      stateDict: () => stateDict(this),
+      loadStateDict: (tensors: Readonly<Record<string, Tensor>>) => loadStateDict(this, tensors),
+    };
   }
 
   dispose(): void {

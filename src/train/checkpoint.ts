@@ -1,26 +1,23 @@
 // Checkpoints: folders under checkpoints/, each a model folder with the recipe's states and state.json beside it. A folder is made
 // under another name and renamed when all of it is on disk, so what carries a checkpoint's name is whole.
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-} from "node:fs";
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../atomic-file.js";
 import { ConfigError } from "../config-error.js";
 import { loadStateDict } from "../nn/parameters.js";
 import { readSafetensors, writeSafetensors } from "../nn/safetensors.js";
 import { scope } from "../torch/index.js";
+import {
+  type CheckpointFacts,
+  checkpointName,
+  checkpointRoot,
+  removeOldCheckpoints,
+} from "./checkpoint-folder.js";
 import type { TrainConfig } from "./config.js";
 import type { Recipe } from "./recipe.js";
 
 /** Where a run is: with the weights and the optimizer, all it needs to go on exactly. */
-export interface TrainState {
+export interface TrainState extends CheckpointFacts {
   /** Updates made. */
   readonly step: number;
   /** Global index of the next training sample. */
@@ -31,14 +28,11 @@ export interface TrainState {
 /** What state.json holds. */
 type Written = TrainState & Pick<Recipe, "numbers">;
 
-const nameOf = (step: number) => `step-${String(step).padStart(7, "0")}`;
-const pattern = /^step-\d+$/;
-
-/** Writes a checkpoint and removes all but the newest `train.keepCheckpoints`; returns its folder. */
+/** Writes a checkpoint and removes those that need not stay; returns its folder. */
 export function saveCheckpoint(runFolder: string, recipe: Recipe, state: TrainState): string {
-  const root = join(runFolder, "checkpoints");
-  const folder = join(root, nameOf(state.step));
-  const draft = join(root, `.${nameOf(state.step)}.${process.pid}.tmp`);
+  const root = checkpointRoot(runFolder);
+  const name = checkpointName(state.step);
+  const [folder, draft] = [join(root, name), join(root, `.${name}.${process.pid}.tmp`)];
   try {
     recipe.model.save(draft);
     for (const [name, part] of Object.entries(recipe.states))
@@ -51,17 +45,9 @@ export function saveCheckpoint(runFolder: string, recipe: Recipe, state: TrainSt
     rmSync(draft, { recursive: true, force: true });
   }
   syncFolder(root);
-  for (const old of listCheckpoints(runFolder).slice(0, -state.config.train.keepCheckpoints))
-    rmSync(old, { recursive: true, force: true });
+  const { keepCheckpoints: last, keepBest } = state.config.train;
+  removeOldCheckpoints(runFolder, { last, best: keepBest && betterOf(keepBest) });
   return folder;
-}
-
-/** The run's checkpoints, oldest first. */
-export function listCheckpoints(runFolder: string): string[] {
-  const root = join(runFolder, "checkpoints");
-  if (!existsSync(root)) return [];
-  const names = readdirSync(root).filter((name) => pattern.test(name));
-  return names.sort().map((name) => join(root, name));
 }
 
 /** Puts a checkpoint's weights, states and numbers into a recipe and returns where it was. */
@@ -79,7 +65,7 @@ export function loadCheckpoint(folder: string, recipe: Recipe, config: TrainConf
 
 /** May differ between a run and its continuation: none of them changes what a step computes. */
 const free =
-  /^(device|out|evaluate\.|data\.(concurrency|prefetch|cacheMiB)|train\.(logEvery|evalEvery|saveEvery|gridEvery|keepCheckpoints|threads))/;
+  /^(device|out|evaluate\.|data\.(concurrency|prefetch|cacheMiB)|train\.(logEvery|evalEvery|saveEvery|gridEvery|keepCheckpoints|keepBest|tensorboard|threads))/;
 
 function requireSameRecipe(saved: TrainConfig, wanted: TrainConfig, folder: string): void {
   const [before, now] = [flatten(saved), flatten(wanted)];
@@ -101,6 +87,11 @@ function flatten(value: object, prefix = ""): Record<string, string> {
         : [[prefix + key, JSON.stringify(item)]],
     ),
   );
+}
+
+/** Which way a metric is better. */
+export function betterOf(metric: string): "highest" | "lowest" {
+  return /^(lpips|fid|fvd)/.test(metric) ? "lowest" : "highest";
 }
 
 function syncFolder(folder: string): void {

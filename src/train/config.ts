@@ -1,11 +1,14 @@
 // A training run's recipe: the schema of the YAML file, its defaults and what follows from them.
 // Reading the file and wording the errors is config-file.ts; whether a loss has its weights is losses/.
-// Paper: section 3 and table 7; defaults are stage 1 of it.
+// Paper: section 3 and table 7; defaults are its stage 1, or its stage 2 where train.stage says so.
 
 import { z } from "zod";
 import { ConfigError } from "../config-error.js";
+import { fidTaps, metricNames } from "../evaluate/plan.js";
 import { completeConfig, type TokenizerConfig } from "../tokenizer/config.js";
 import { readConfigFile } from "./config-file.js";
+import { completeGan, type GanConfig, gan } from "./gan-config.js";
+import { configOfModel } from "./model-start.js";
 
 const count = z.int().positive();
 const weight = z.number().nonnegative();
@@ -55,13 +58,21 @@ const losses = z.strictObject({
   kl: weight.default(1e-3),
   lpips: weight.default(1),
   lpipsTrunk: z.enum(["vgg", "alex", "squeeze"]).default("vgg"),
+  /** Stage 2 only, and 0.05 there by default; 0 trains without a discriminator. */
+  adversarial: weight.optional(),
+  /** LPIPS and discriminator look at a random square of this side, in pixels; 0: at everything. */
+  cropSize: z.int().nonnegative().default(0),
 });
 
 const train = z.strictObject({
-  stage: z.literal(1).default(1),
+  stage: z.literal([1, 2]).default(1),
+  /** A model's, run's or checkpoint's folder whose weights are the start. Stage 2 needs one. */
+  from: z.string().min(1).optional(),
+  /** Parameters that do not learn, by name: `encoder.*`, `*.norm*`. Default: nothing; in stage 2 `[encoder.*]`. */
+  freeze: z.array(z.string().min(1)).optional(),
   steps: count.default(100_000),
-  /** Samples in one optimiser step, over all processes and micro-batches. */
-  batchSize: count.default(1024),
+  /** Samples in one optimiser step, over all processes and micro-batches. Default: 1024, in stage 2 256. */
+  batchSize: count.optional(),
   /** Micro-batches that a step's samples are split into, to save memory. */
   accumulate: count.default(1),
   /** Default: 1e-4 per 256 samples of the batch. */
@@ -82,7 +93,12 @@ const train = z.strictObject({
   evalEvery: z.int().nonnegative().optional(),
   saveEvery: z.int().nonnegative().optional(),
   gridEvery: z.int().nonnegative().optional(),
+  /** The last so many checkpoints stay. */
   keepCheckpoints: count.default(2),
+  /** And the best one by this metric of `evaluate.metrics`, where checkpoint and evaluation fall on one step. */
+  keepBest: z.enum(metricNames).optional(),
+  /** Write TensorBoard's events, too: scalars and the grids of pictures. */
+  tensorboard: z.boolean().default(false),
   /** CPU threads of the engine; 0 leaves it to the engine. */
   threads: z.int().nonnegative().default(0),
 });
@@ -90,7 +106,9 @@ const train = z.strictObject({
 const evaluate = z.strictObject({
   /** Default: the training data, by the evaluation crop. */
   data: z.string().min(1).optional(),
-  metrics: z.array(z.enum(["psnr", "ssim", "lpips"])).default(["psnr", "ssim"]),
+  metrics: z.array(z.enum(metricNames)).default(["psnr", "ssim"]),
+  /** Channels of the Inception layer that fid looks at; 2048 by default. */
+  fidTap: z.enum(fidTaps).optional(),
   /** The first so many files of the set; 0 is all of them. */
   count: z.int().nonnegative().default(0),
   /** Default: the training batch, at most 64. */
@@ -98,9 +116,11 @@ const evaluate = z.strictObject({
 });
 
 export const trainSchema = z.strictObject({
-  model,
+  /** With train.from: what differs from that model. */
+  model: model.prefault({}),
   data,
   losses: losses.prefault({}),
+  gan: gan.optional(),
   train: train.prefault({}),
   evaluate: evaluate.prefault({}),
   seed: z.int().nonnegative().default(0),
@@ -117,11 +137,15 @@ type Written = z.output<typeof trainSchema>;
 type Filled<T, K extends keyof T> = Omit<T, K> & { [P in K]-?: NonNullable<T[P]> };
 
 /** A recipe with every default filled in; frozen. */
-export interface TrainConfig extends Omit<Written, "model" | "train" | "evaluate"> {
+export interface TrainConfig
+  extends Omit<Written, "model" | "losses" | "gan" | "train" | "evaluate"> {
   readonly model: TokenizerConfig;
+  readonly losses: Filled<Written["losses"], "adversarial">;
+  /** Only where there is a discriminator. */
+  readonly gan?: GanConfig | undefined;
   readonly train: Filled<
     Written["train"],
-    "peakLr" | "warmupSteps" | "evalEvery" | "saveEvery" | "gridEvery"
+    "freeze" | "batchSize" | "peakLr" | "warmupSteps" | "evalEvery" | "saveEvery" | "gridEvery"
   >;
   readonly evaluate: Filled<Written["evaluate"], "data" | "batchSize">;
 }
@@ -140,23 +164,22 @@ export function parseTrainConfig(recipe: z.input<typeof trainSchema>): TrainConf
 }
 
 function complete(written: Written): TrainConfig {
-  const { data, train, evaluate } = written;
-  const { steps, batchSize, accumulate } = train;
-  const [from, to] = data.cropScale;
-  if (batchSize % accumulate !== 0) {
-    throw new ConfigError(
-      `Expected a divisor of train.batchSize (${batchSize}) for train.accumulate, received ${accumulate}.`,
-    );
-  }
-  if (from > to) {
-    throw new ConfigError(`Expected [from, to] for data.cropScale, received [${from}, ${to}].`);
-  }
+  const { data, train, evaluate, losses } = written;
+  const { steps, stage, batchSize = stage === 2 ? 256 : 1024 } = train;
+  const adversarial = losses.adversarial ?? (stage === 2 ? 0.05 : 0);
+  refuseContradictions(written, { batchSize, adversarial });
   const tenth = Math.max(1, Math.round(steps / 10));
+  const { from } = train;
+  const base = from === undefined || written.model.variant ? {} : configOfModel(from);
   return deepFreeze({
     ...written,
-    model: completeConfig(written.model),
+    model: completeConfig({ ...base, ...written.model }),
+    losses: { ...losses, adversarial },
+    gan: adversarial > 0 ? completeGan(written.gan, { steps, batchSize, data }) : undefined,
     train: {
       ...train,
+      batchSize,
+      freeze: train.freeze ?? (stage === 2 ? ["encoder.*"] : []),
       peakLr: train.peakLr ?? (1e-4 * batchSize) / 256,
       warmupSteps: train.warmupSteps ?? Math.round(0.05 * steps),
       evalEvery: train.evalEvery ?? tenth,
@@ -169,6 +192,41 @@ function complete(written: Written): TrainConfig {
       batchSize: evaluate.batchSize ?? Math.min(batchSize, 64),
     },
   });
+}
+
+function refuseContradictions(
+  { data, train, evaluate, gan }: Written,
+  { batchSize, adversarial }: { batchSize: number; adversarial: number },
+): void {
+  const [from, to] = data.cropScale;
+  const refuse = (what: string, name: string, received: unknown) => {
+    throw new ConfigError(
+      `Expected ${what} for ${name}, received ${JSON.stringify(received) ?? "nothing"}.`,
+    );
+  };
+  if (batchSize % train.accumulate !== 0)
+    refuse(`a divisor of train.batchSize (${batchSize})`, "train.accumulate", train.accumulate);
+  if (from > to) refuse("[from, to]", "data.cropScale", data.cropScale);
+  if (train.stage === 2 && train.from === undefined)
+    refuse(
+      "the folder of a stage-1 run or model",
+      "train.from (stage 2 starts from one)",
+      undefined,
+    );
+  if (train.stage === 1 && adversarial > 0)
+    refuse("0 in stage 1, which has no discriminator,", "losses.adversarial", adversarial);
+  if (gan && adversarial === 0)
+    refuse(
+      "no such section without a discriminator (losses.adversarial above 0, train.stage: 2)",
+      "gan",
+      gan,
+    );
+  if (train.keepBest && !evaluate.metrics.includes(train.keepBest))
+    refuse(
+      `one of evaluate.metrics (${evaluate.metrics.join(", ")})`,
+      "train.keepBest",
+      train.keepBest,
+    );
 }
 
 function deepFreeze<T>(value: T): T {

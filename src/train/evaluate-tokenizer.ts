@@ -6,17 +6,25 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { TrainConfig } from "./config.js";
 import type { EvaluateRequest, Evaluation } from "./recipe.js";
 
+interface TokenizerRequest extends EvaluateRequest {
+  readonly config: TrainConfig;
+  /** Which the tokenizer's are, for the passport. */
+  readonly weights?: "raw" | "ema";
+}
+
 /** Reconstruction scores, and pictures: originals above, reconstructions below. */
 export async function evaluateTokenizer(
   tokenizer: Tokenizer,
   source: Source,
-  { config, count }: EvaluateRequest & { config: TrainConfig },
+  { config, count, weights = "raw" }: TokenizerRequest,
 ): Promise<Evaluation> {
-  const { metrics, batchSize } = config.evaluate;
+  const { metrics, batchSize, fidTap } = config.evaluate;
   const scores = await evaluateReconstruction(tokenizer, source, {
     size: config.data.size,
     batchSize: batchSize ?? 16,
     metrics,
+    fidTap,
+    model: { weights, weightsHash: null },
     lpipsTrunk: config.losses.lpipsTrunk,
     galleryCount: 8,
     ...(count ? { count } : {}),

@@ -2,10 +2,18 @@
 // is exact, and any number of processes draws the same.
 import { keyedNoise } from "../data/noise.js";
 import { randomStream } from "../data/random.js";
-import type { Tensor } from "../torch/index.js";
+import { cat, scope, type Tensor } from "../torch/index.js";
 
 /** Keeps the kinds of choice apart; data/loader.ts has the data's own. */
-const purpose = { noise: 11, keep: 12, diffusion: 13, timestep: 14, drop: 15 };
+const purpose = {
+  noise: 11,
+  keep: 12,
+  diffusion: 13,
+  timestep: 14,
+  drop: 15,
+  lossCrop: 16,
+  discriminatorCrop: 17,
+};
 
 /** Standard normal noise [B, ...shape] for a posterior, drawn on the CPU so that every device sees the same. */
 export function posteriorNoise(
@@ -56,4 +64,36 @@ export function diffusionDraws(
     times: uniform(purpose.timestep),
     drops: uniform(purpose.drop),
   };
+}
+
+/**
+ * A random square of each sample, the same for all its frames: [B, 3, T, H, W] -> [B, 3, T, side, side]. Several tensors of one
+ * shape are cut alike. They come back themselves where the square is all there is.
+ */
+export function randomSquares<T extends readonly Tensor[]>(
+  tensors: T,
+  side: number,
+  {
+    seed,
+    indices,
+    of,
+  }: { seed: number; indices: readonly number[]; of: "lossCrop" | "discriminatorCrop" },
+): T {
+  const [height, width] = tensors[0]!.shape.slice(3) as [number, number];
+  if (side > Math.min(height, width))
+    throw new RangeError(
+      `Expected a square within ${height} x ${width} pixels for the crop of the losses, received ${side}.`,
+    );
+  if (side === height && side === width) return tensors;
+  const corners = indices.map((index) => {
+    const random = randomStream(seed, purpose[of], index);
+    return { top: random.int(height - side + 1), left: random.int(width - side + 1) };
+  });
+  const cut = (x: Tensor) =>
+    cat(
+      corners.map(({ top, left }, at) =>
+        x.narrow(0, at, 1).narrow(3, top, side).narrow(4, left, side),
+      ),
+    );
+  return tensors.map((x) => scope(() => cut(x))) as unknown as T;
 }

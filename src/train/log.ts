@@ -40,6 +40,8 @@ export interface StepLine {
   readonly terms: Readonly<Record<string, number | null>>;
   readonly lr: number;
   readonly gradNorm: number | null;
+  /** What else the recipe has to watch: the discriminator's logits, the weight of its term. */
+  readonly gauges?: Readonly<Record<string, number | null>>;
   readonly imagesPerSecond: number;
   /** Share of the time spent waiting for data, 0..1. */
   readonly dataWaitShare: number;
@@ -64,6 +66,21 @@ export interface CheckpointLine {
   readonly path: string;
 }
 
+/** What a reader should know of: weights taken over, a discriminator too strong, a rollback and why. */
+export interface EventLine {
+  readonly type: "event";
+  readonly step: number;
+  readonly kind: string;
+  readonly text: string;
+}
+
+/** The lines of later steps than `toStep` above this one are void. */
+export interface RollbackLine {
+  readonly type: "rollback";
+  readonly step: number;
+  readonly toStep: number;
+}
+
 export interface EndLine {
   readonly type: "end";
   readonly state: "done" | "failed" | "interrupted";
@@ -72,7 +89,19 @@ export interface EndLine {
   readonly elapsedMs: number;
 }
 
-export type LogLine = RunLine | StepLine | EvalLine | CheckpointLine | EndLine;
+export type LogLine =
+  | RunLine
+  | StepLine
+  | EvalLine
+  | CheckpointLine
+  | EventLine
+  | RollbackLine
+  | EndLine;
+
+/** 1, 2, or another recipe's name. */
+export function stageOf({ config }: RunLine): number | string {
+  return (config as { train?: { stage?: number | string } }).train?.stage ?? 1;
+}
 
 const fileName = "run.jsonl";
 
@@ -107,6 +136,8 @@ export interface RunRecord {
   readonly steps: readonly StepLine[];
   readonly evals: readonly EvalLine[];
   readonly checkpoints: readonly CheckpointLine[];
+  /** In the order they happened, what a rollback made void included. */
+  readonly events: readonly EventLine[];
   readonly end?: EndLine;
   /** `unfinished`: there is no end line, so it runs still or was killed; see `updatedMs`. */
   readonly state: EndLine["state"] | "unfinished";
@@ -122,7 +153,7 @@ export function readRun(folder: string): RunRecord | null {
   const path = join(folder, fileName);
   const file = statSync(path, { throwIfNoEntry: false });
   if (!file?.isFile()) return null;
-  const { run, end, steps, evals, checkpoints } = replay(readFileSync(path, "utf8"));
+  const { run, end, steps, evals, checkpoints, events } = replay(readFileSync(path, "utf8"));
   if (!run) return null;
   return {
     folder,
@@ -130,6 +161,7 @@ export function readRun(folder: string): RunRecord | null {
     steps: inOrder(steps),
     evals: inOrder(evals),
     checkpoints: inOrder(checkpoints),
+    events: [...events.values()],
     ...(end ? { end } : {}),
     state: end?.state ?? "unfinished",
     updatedMs: file.mtimeMs,
@@ -140,12 +172,16 @@ function replay(text: string) {
   const steps = new Map<number, StepLine>();
   const evals = new Map<number, EvalLine>();
   const checkpoints = new Map<number, CheckpointLine>();
+  const events = new Map<string, EventLine>(); // a resumed run tells again what it lives through again
   let run: RunLine | undefined;
   let end: EndLine | undefined;
   for (const line of text.split("\n").map(parseLine)) {
     if (line?.type === "step") steps.set(line.step, line);
     else if (line?.type === "eval") evals.set(line.step, line);
     else if (line?.type === "checkpoint") checkpoints.set(line.step, line);
+    else if (line?.type === "event") events.set(`${line.step} ${line.kind} ${line.text}`, line);
+    else if (line?.type === "rollback")
+      for (const lines of [steps, evals, checkpoints]) dropAfter(lines, line.toStep);
     else if (line?.type === "end") end = line;
     else if (line?.type === "run") {
       const resumed = line.resumedAtStep !== undefined;
@@ -154,7 +190,7 @@ function replay(text: string) {
       for (const lines of [steps, evals, checkpoints]) dropAfter(lines, line.resumedAtStep ?? -1);
     }
   }
-  return { run, end, steps, evals, checkpoints };
+  return { run, end, steps, evals, checkpoints, events };
 }
 
 function parseLine(text: string): LogLine | undefined {

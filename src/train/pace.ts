@@ -1,5 +1,4 @@
 // How fast a run is: samples a second, the share of time spent waiting for data, and MFU.
-import type { Loader } from "../data/loader.js";
 import { costOf, type InputSize } from "../tokenizer/cost.js";
 import type { TrainConfig } from "./config.js";
 import { measurePeakFlops } from "./peak.js";
@@ -14,7 +13,7 @@ export class Pace {
 
   constructor(
     private readonly recipe: Pick<Recipe, "device" | "flopsPerSample">,
-    private readonly loader: Loader,
+    private readonly waitedMs: () => number,
     precision: TrainConfig["train"]["precision"],
   ) {
     this.#peakFlops = measurePeakFlops(recipe.device, precision);
@@ -24,7 +23,7 @@ export class Pace {
   restart(): void {
     this.#samples = 0;
     this.#startedMs = performance.now();
-    this.#waitedMs = this.loader.waitMs;
+    this.#waitedMs = this.waitedMs();
   }
 
   count(samples: number): { rate: number; dataWaitShare: number; mfu?: number } {
@@ -33,7 +32,7 @@ export class Pace {
     const rate = (this.#samples / elapsedMs) * 1000;
     return {
       rate,
-      dataWaitShare: Math.min(1, (this.loader.waitMs - this.#waitedMs) / elapsedMs),
+      dataWaitShare: Math.min(1, (this.waitedMs() - this.#waitedMs) / elapsedMs),
       ...(this.#peakFlops ? { mfu: (rate * this.recipe.flopsPerSample) / this.#peakFlops } : {}),
     };
   }
@@ -45,6 +44,6 @@ export function trainingFlops(config: TrainConfig): number {
 }
 
 /** Size of one training sample. */
-function inputSize({ data }: TrainConfig): InputSize {
+export function inputSize({ data }: TrainConfig): InputSize {
   return { frames: data.frames, height: data.size, width: data.size };
 }

@@ -23,6 +23,12 @@ export interface Recipe {
    * @throws {NonFiniteError} before the update
    */
   step(batch: Batch, step: number): StepResult;
+  /** What was done to begin: weights taken over, what is frozen. */
+  readonly notes?: readonly string[];
+  /** Nothing is wrong: a state to roll back to. */
+  readonly isGood?: boolean;
+  /** After a rollback: its state is that of an earlier checkpoint, `lost` are the numbers given up. Without it there is none. */
+  recover?(lost: Readonly<Record<string, number>>): RunEvent;
   /** Scores what `save` would export now. */
   evaluate(source: Source, options: EvaluateRequest): Promise<Evaluation>;
   /** Writes the model folder that others load; `provenance` goes into its config.json. */
@@ -47,6 +53,18 @@ export interface StepResult {
   readonly terms: Readonly<Record<string, number>>;
   readonly gradNorm: number;
   readonly lr: number;
+  /** What else there is to watch, by name: the discriminator's logits. */
+  readonly gauges?: Readonly<Record<string, number>>;
+  readonly events?: readonly RunEvent[];
+  /** Why training should go back to the last good checkpoint. */
+  readonly rollback?: string;
+}
+
+/** Something that happened in a run and that its reader should know. */
+export interface RunEvent {
+  /** In kebab-case: `discriminator-too-strong`. */
+  readonly kind: string;
+  readonly text: string;
 }
 
 export interface EvaluateRequest {

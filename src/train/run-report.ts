@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { writeReport } from "../evaluate/report.js";
-import { readRun } from "./log.js";
+import { readRun, stageOf } from "./log.js";
 import type { Evaluation } from "./recipe.js";
 import { chartsOf } from "./run-charts.js";
 
@@ -10,12 +10,17 @@ import { chartsOf } from "./run-charts.js";
 export async function writeRunReport(folder: string, { report }: Evaluation): Promise<string> {
   const record = readRun(folder);
   if (!record) throw new Error(`Expected a run in ${folder}, found no run.jsonl.`);
-  const { run, steps, end } = record;
+  const { run, steps, events, end } = record;
+  const told = events.filter(({ kind }) => kind !== "start" && kind !== "best");
   const minutes = ((end?.elapsedMs ?? steps.at(-1)?.elapsedMs ?? 0) / 60_000).toFixed(1);
   return writeReport(join(folder, "report"), {
     ...report,
     title: run.variant,
-    summary: `Stage 1, ${end?.step ?? 0} steps in ${minutes} minutes on ${run.device}.`,
+    summary: `Stage ${stageOf(run)}, ${end?.step ?? 0} steps in ${minutes} minutes on ${run.device}.`,
+    warnings: [
+      ...(report.warnings ?? []),
+      ...told.map(({ step, text }) => `Step ${step}: ${text}.`),
+    ],
     charts: chartsOf(record),
     command: run.command,
     config: stringify(run.config),

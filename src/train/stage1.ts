@@ -2,7 +2,6 @@
 import { type Batch, pixelsOf } from "../data/batch.js";
 import type { Source } from "../data/source.js";
 import { perceptual } from "../losses/perceptual.js";
-import { l1, mse, smoothL1 } from "../losses/pixel.js";
 import { weightedSum } from "../losses/weighted-sum.js";
 import { AdamW } from "../nn/adamw.js";
 import { Checkpointing } from "../nn/checkpointing.js";
@@ -11,11 +10,10 @@ import { parameters } from "../nn/parameters.js";
 import { cosineSchedule } from "../nn/schedule.js";
 import { Lpips } from "../perceptual/lpips.js";
 import { variantName } from "../tokenizer/config.js";
-import { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { autocast, type DType, scope, type Tensor } from "../torch/index.js";
 import type { TrainConfig } from "./config.js";
 import { evaluateTokenizer } from "./evaluate-tokenizer.js";
-import { keptLengths, posteriorNoise } from "./keyed-noise.js";
 import { averageOf, splitBatch } from "./micro-batches.js";
 import { trainingFlops } from "./pace.js";
 import {
@@ -25,12 +23,15 @@ import {
   type Recipe,
   type StepResult,
 } from "./recipe.js";
+import { startTokenizer } from "./start-tokenizer.js";
+import { lossSquares, passThrough, reconTerms, termWeights } from "./tokenizer-pass.js";
 
 export class Stage1 implements Recipe {
   readonly tokenizer: Tokenizer;
   readonly optimizer: AdamW;
   readonly numbers = {};
   readonly flopsPerSample: number;
+  readonly notes: readonly string[];
   readonly #lpips: Lpips | undefined;
   readonly #dtype: DType;
 
@@ -44,7 +45,9 @@ export class Stage1 implements Recipe {
     // Before the model, because it may be missing.
     if (losses.lpips > 0)
       this.#lpips = Lpips.load({ trunk: losses.lpipsTrunk, device, dtype: this.#dtype });
-    this.tokenizer = Tokenizer.create(config.model, { seed: config.seed, device });
+    const { tokenizer, notes } = startTokenizer(config, device, { isExact: false });
+    this.tokenizer = tokenizer;
+    this.notes = notes;
     this.optimizer = new AdamW(parameters(this.tokenizer), train);
   }
 
@@ -97,21 +100,12 @@ export class Stage1 implements Recipe {
   }
 
   #loss(pixels: Tensor, indices: readonly number[], checkpointing: Checkpointing | undefined) {
-    const { losses, seed, train } = this.config;
-    const posterior = this.tokenizer.encode(pixels, { checkpointing });
-    const shape = posterior.mean.shape.slice(1);
-    const latent = posterior.sample(posteriorNoise(seed, indices, shape, this.device));
-    const keep = this.config.model.maskable
-      ? keptLengths(seed, indices, { minKeep: train.minKeep, length: shape[0]! })
-      : undefined;
-    const recon = this.tokenizer.decode(latent, posterior.grid, { keep, checkpointing });
-
-    const { lpipsTrunk: _, ...weights } = losses;
-    const terms: Record<string, Tensor> = { mse: mse(recon, pixels), kl: posterior.kl() };
-    if (weights.l1) terms.l1 = l1(recon, pixels);
-    if (weights.smoothL1) terms.smoothL1 = smoothL1(recon, pixels);
-    if (this.#lpips) terms.lpips = perceptual(this.#lpips, recon, pixels);
-    return weightedSum(terms, weights);
+    const { config, tokenizer } = this;
+    const { posterior, recon } = passThrough(tokenizer, { pixels, indices, config, checkpointing });
+    const squares = lossSquares(recon, pixels, { config, indices });
+    const terms = { ...reconTerms(recon, pixels, config), kl: posterior.kl() };
+    const lpips = this.#lpips && { lpips: perceptual(this.#lpips, ...squares) };
+    return weightedSum({ ...terms, ...lpips }, termWeights(config));
   }
 
   evaluate(source: Source, request: EvaluateRequest): Promise<Evaluation> {

@@ -1,54 +1,33 @@
 // The training loop: data, steps, log, evaluation, picture grids, checkpoints, signals. What a step computes is the recipe's.
-import { existsSync, rmSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { ConfigError } from "../config-error.js";
 import { Loader } from "../data/loader.js";
 import { openSource, type Source } from "../data/source.js";
 import { tile, writeImage } from "../media/image.js";
-import { memory, pickDevice, setFlag, setNumThreads, torchVersion } from "../torch/index.js";
-import { version } from "../version.js";
-import { listCheckpoints, loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
+import { memory, pickDevice, setFlag, setNumThreads } from "../torch/index.js";
+import { betterOf, loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
+import {
+  bestCheckpoint,
+  checkpointName,
+  lastGoodCheckpoint,
+  listCheckpoints,
+  removeLaterCheckpoints,
+} from "./checkpoint-folder.js";
 import type { TrainConfig } from "./config.js";
 import { createRecipe } from "./create-recipe.js";
-import { RunLog } from "./log.js";
+import { type LogLine, RunLog } from "./log.js";
 import { Pace } from "./pace.js";
-import { type Evaluation, NonFiniteError, type Recipe, type StepResult } from "./recipe.js";
-
-/** What a watcher is told while training goes on; all optional. */
-export interface TrainWatcher {
-  onStart?(step: number): void;
-  onStep?(step: number, fields: StepFields): void;
-  onNote?(text: string): void;
-}
-
-export interface StepFields {
-  readonly loss: number;
-  readonly rate: number;
-  readonly dataWaitShare: number;
-  readonly mfu?: number;
-}
-
-export interface TrainResult {
-  readonly state: "done" | "interrupted";
-  readonly step: number;
-  readonly folder: string;
-  /** The exported model, when done. */
-  readonly model: string | undefined;
-  readonly scores: Evaluation | undefined;
-  readonly unreadable: readonly { file: string; reason: string }[];
-}
-
-export interface TrainOptions extends TrainWatcher {
-  /** The run's folder. */
-  readonly out: string;
-  readonly resume?: boolean;
-  /** For the log and the report. */
-  readonly command: string;
-  /** Aborting it makes the run save a checkpoint after the current step and return. */
-  readonly signal?: AbortSignal;
-}
+import {
+  type Evaluation,
+  NonFiniteError,
+  type Recipe,
+  type RunEvent,
+  type StepResult,
+} from "./recipe.js";
+import { findCheckpoint, loaderOptions, runLine } from "./run-setup.js";
+import { EventFile, writeLine } from "./tensorboard.js";
+import type { TrainOptions, TrainResult } from "./train-options.js";
 
 /** Trains by a recipe until its last step or the signal. A run killed at any moment and resumed ends as one never killed. */
 export async function train(config: TrainConfig, options: TrainOptions): Promise<TrainResult> {
@@ -63,19 +42,31 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
 class Trainer {
   readonly #started = performance.now();
   readonly #pace: Pace;
-  #step = 0;
+  readonly #events: EventFile | undefined;
+  #loader: Loader;
+  #step: number;
+  /** Of `train.keepBest`, at the step where it was measured last. */
+  #scored: { step: number; score: number } | undefined;
 
   private constructor(
     private readonly config: TrainConfig,
     private readonly options: TrainOptions,
     private readonly recipe: Recipe,
     private readonly sources: { training: Source; evaluation: Source },
-    private readonly loader: Loader,
     private readonly log: RunLog,
-    startStep: number,
+    start: { step: number; sample: number },
   ) {
-    this.#step = startStep;
-    this.#pace = new Pace(recipe, loader, config.train.precision);
+    this.#step = start.step;
+    this.#loader = this.#openLoader(start.sample);
+    if (config.train.tensorboard)
+      this.#events = new EventFile(options.out, {
+        resumedAtStep: start.step > 0 ? start.step : undefined,
+      });
+    this.#pace = new Pace(recipe, () => this.#loader.waitMs, config.train.precision);
+  }
+
+  #openLoader(sample: number): Loader {
+    return new Loader(this.sources.training, loaderOptions(this.config, sample));
   }
 
   static async open(config: TrainConfig, options: TrainOptions): Promise<Trainer> {
@@ -91,26 +82,15 @@ class Trainer {
       other && other !== path ? await openSource(other, { frames, fps }) : training;
     const recipe = await createRecipe(config, device);
     const state = checkpoint ? loadCheckpoint(checkpoint, recipe, config) : { step: 0, sample: 0 };
-    const loader = new Loader(training, loaderOptions(config, state.sample));
     const log = new RunLog(options.out);
-    log.write({
-      type: "run",
-      variant: recipe.variant,
-      config,
-      version,
-      seed: config.seed,
-      device,
-      engine: `libtorch ${torchVersion()}`,
-      cores: availableParallelism(),
-      command: options.command,
-      startedAt: new Date().toISOString(),
-      ...(checkpoint ? { resumedAtStep: state.step } : {}),
-    });
-    return new Trainer(config, options, recipe, { training, evaluation }, loader, log, state.step);
+    const resumedAtStep = checkpoint ? state.step : undefined;
+    log.write(runLine(config, recipe, { command: options.command, resumedAtStep }));
+    return new Trainer(config, options, recipe, { training, evaluation }, log, state);
   }
 
   async run(): Promise<TrainResult> {
     this.options.onStart?.(this.#step);
+    if (this.#step === 0) this.#begin();
     try {
       while (this.#step < this.config.train.steps) {
         await this.#trainStep();
@@ -124,43 +104,54 @@ class Trainer {
     }
   }
 
+  /** What the recipe did to begin, and a first checkpoint where there may be a way back to it. */
+  #begin(): void {
+    for (const text of this.recipe.notes ?? []) this.#tell({ kind: "start", text });
+    if (this.recipe.recover) this.#save({ isScheduled: true });
+  }
+
   close(): void {
-    this.loader.close();
+    this.#loader.close();
     this.log.close();
+    this.#events?.close();
     this.recipe.dispose();
   }
 
   async #trainStep(): Promise<void> {
     const { steps, evalEvery, saveEvery, gridEvery } = this.config.train;
-    const batch = await this.loader.next();
+    const batch = await this.#loader.next();
     if (!batch)
       throw new Error(`Expected readable files in ${this.sources.training.name}, found none.`);
     let result: StepResult;
     try {
       result = this.recipe.step(batch, this.#step);
     } catch (error) {
-      if (error instanceof NonFiniteError) throw this.#explain(error, batch.files);
-      throw error;
+      if (!(error instanceof NonFiniteError)) throw error;
+      if (!this.recipe.recover) throw this.#explain(error, batch.files);
+      return this.#rollBack(error.message);
     }
     this.#step++;
     this.#report(result, batch.shape[0]);
+    if (result.rollback) return this.#rollBack(result.rollback);
     const isLast = this.#step === steps;
     const isDue = (every: number) => every > 0 && this.#step % every === 0 && !isLast;
     if (isDue(evalEvery)) await this.#evaluate(isDue(gridEvery));
     else if (isDue(gridEvery)) await this.#evaluate(true, 8);
-    if (isDue(saveEvery) || isLast) this.#save();
+    if (isDue(saveEvery)) this.#save({ isScheduled: true });
   }
 
   #report(result: StepResult, samples: number): void {
     const { logEvery } = this.config.train;
+    const { events = [], rollback: _, ...told } = result;
     const pace = this.#pace.count(samples);
     this.options.onStep?.(this.#step, { loss: result.loss, ...pace });
+    for (const event of events) this.#tell(event);
     if (logEvery === 0 || this.#step % logEvery !== 0) return;
     const { rate, ...shares } = pace;
-    this.log.write({
+    this.#log({
       type: "step",
       step: this.#step,
-      ...result,
+      ...told,
       imagesPerSecond: rate,
       ...shares,
       memoryMiB: Math.round(memory(this.recipe.device).peakBytes / 2 ** 20),
@@ -169,9 +160,35 @@ class Trainer {
     this.#pace.restart();
   }
 
+  #log(line: LogLine): void {
+    this.log.write(line);
+    if (this.#events) writeLine(this.#events, line);
+  }
+
+  #tell({ kind, text }: RunEvent): void {
+    this.#log({ type: "event", step: this.#step, kind, text });
+    this.options.onNote?.(`step ${this.#step}: ${text}`);
+  }
+
+  /** Back to the last good checkpoint, by a recipe that has learnt from it. Replayed after a kill it comes out the same. */
+  #rollBack(reason: string): void {
+    const lost = { ...this.recipe.numbers };
+    const good = lastGoodCheckpoint(this.options.out);
+    if (!good) throw new Error(`Expected a good checkpoint to go back to, found none: ${reason}.`);
+    const { step, sample } = loadCheckpoint(good, this.recipe, this.config);
+    this.#tell({ kind: "rollback", text: `${reason}: back to step ${step}` });
+    this.#log({ type: "rollback", step: this.#step, toStep: step });
+    removeLaterCheckpoints(this.options.out, step);
+    this.#loader.close();
+    this.#loader = this.#openLoader(sample);
+    this.#step = step;
+    this.#tell(this.recipe.recover!(lost));
+    this.#pace.restart();
+  }
+
   async #evaluate(withGrid: boolean, count = this.config.evaluate.count): Promise<Evaluation> {
     const scores = await this.recipe.evaluate(this.sources.evaluation, { count });
-    this.log.write({
+    this.#log({
       type: "eval",
       step: this.#step,
       metrics: scores.metrics,
@@ -182,6 +199,7 @@ class Trainer {
       ([name, value]) => `${name} ${value.toFixed(3)}`,
     );
     this.options.onNote?.(`step ${this.#step}: ${summary.join(", ")}`);
+    this.#score(scores, count);
     if (withGrid) await this.#writeGrid(scores);
     this.#pace.restart();
     return scores;
@@ -190,39 +208,67 @@ class Trainer {
   async #writeGrid({ grid }: Evaluation): Promise<void> {
     if (!grid) return;
     const name = `step-${String(this.#step).padStart(7, "0")}.png`;
-    await writeImage(join(this.options.out, "grids", name), tile(grid.clips, grid.columns));
+    const path = join(this.options.out, "grids", name);
+    const picture = tile(grid.clips, grid.columns);
+    await writeImage(path, picture);
+    this.#events?.picture(this.#step, "grid", { ...picture, encoded: readFileSync(path) });
   }
 
-  #save(): void {
-    const state = { step: this.#step, sample: this.loader.sample, config: this.config };
-    const path = saveCheckpoint(this.options.out, this.recipe, state);
-    this.log.write({ type: "checkpoint", step: this.#step, path });
+  /** Remembers what a checkpoint of this step is worth; an evaluation of a few pictures says nothing. */
+  #score({ metrics }: Evaluation, count: number): void {
+    const { keepBest } = this.config.train;
+    if (!keepBest || count !== this.config.evaluate.count) return;
+    const key = Object.keys(metrics).find((name) =>
+      new RegExp(`^r?${keepBest}(-\\d+)?$`, "i").test(name),
+    );
+    if (key !== undefined) this.#scored = { step: this.#step, score: metrics[key]! };
+  }
+
+  #save({ isScheduled }: { isScheduled: boolean }): void {
+    const [step, scored] = [this.#step, this.#scored];
+    const path = saveCheckpoint(this.options.out, this.recipe, {
+      ...{ step, sample: this.#loader.sample, config: this.config },
+      ...(scored?.step === step ? { score: scored.score } : {}),
+      isGood: isScheduled && (this.recipe.isGood ?? true),
+    });
+    this.#log({ type: "checkpoint", step, path });
     this.#pace.restart();
   }
 
   #interrupted(): TrainResult {
-    this.#save();
+    // A scheduled checkpoint that this step made already is not made worse.
+    if (!listCheckpoints(this.options.out).at(-1)?.endsWith(checkpointName(this.#step)))
+      this.#save({ isScheduled: false });
     this.#end("interrupted");
     return { ...this.#result(), state: "interrupted", model: undefined, scores: undefined };
   }
 
   async #done(): Promise<TrainResult> {
+    this.#save({ isScheduled: true }); // the evaluation may take long, and may be killed
     const scores = await this.#evaluate(this.config.train.gridEvery > 0);
+    if (this.#scored) this.#save({ isScheduled: true });
     const model = join(this.options.out, "model");
     const { seed, data } = this.config;
     const { path, size, frames, fps } = data;
     const video = frames > 1 ? { frames, fps } : {};
     this.recipe.save(model, { steps: this.#step, seed, data: path, size, ...video });
+    this.#tellBest();
     this.#end("done");
     return { ...this.#result(), state: "done", model, scores };
   }
 
+  #tellBest(): void {
+    const { keepBest } = this.config.train;
+    const best = keepBest && bestCheckpoint(this.options.out, betterOf(keepBest));
+    if (best) this.#tell({ kind: "best", text: `the best ${keepBest} is that of ${best}` });
+  }
+
   #result() {
-    return { step: this.#step, folder: this.options.out, unreadable: this.loader.unreadable };
+    return { step: this.#step, folder: this.options.out, unreadable: this.#loader.unreadable };
   }
 
   #end(state: "done" | "failed" | "interrupted", reason?: string): void {
-    this.log.write({
+    this.#log({
       type: "end",
       state,
       step: this.#step,
@@ -243,27 +289,4 @@ class Trainer {
   #elapsed(): number {
     return Math.round(performance.now() - this.#started);
   }
-}
-
-function loaderOptions({ data, train, seed }: TrainConfig, startSample: number) {
-  const { size, concurrency, prefetch, cacheMiB, shuffleBuffer } = data;
-  const still = { scale: [1, 1], ratio: [1, 1] } as const;
-  const ranges = data.augment ? { scale: data.cropScale } : still;
-  const flip = data.augment && data.flip ? 0.5 : 0;
-  return {
-    ...{ batchSize: train.batchSize, size, augment: true, seed, startSample },
-    ...{ concurrency, prefetch, cacheMiB, shuffleBuffer, ranges: { ...ranges, flip } },
-  };
-}
-
-/** The checkpoint to go on from. A folder that holds a run is never overwritten. */
-function findCheckpoint({ out, resume }: TrainOptions): string | undefined {
-  const last = listCheckpoints(out).at(-1);
-  if (resume) return last; // killed before its first checkpoint: from the start
-  if (last)
-    throw new ConfigError(
-      `Expected a new folder for the run, received ${out}, which holds ${last}. Add --resume, or choose another --out.`,
-    );
-  if (existsSync(join(out, "run.jsonl"))) rmSync(join(out, "run.jsonl")); // a run that never saved anything
-  return undefined;
 }
