@@ -111,7 +111,9 @@ export class ShardCache {
 
   /** Removes the longest unused copies until the rest fits; the last used always stay, for they may be in use. */
   async #evict(): Promise<void> {
-    const names = (await readdir(this.folder)).filter((name) => name.endsWith(".tar"));
+    const all = await readdir(this.folder);
+    await this.#removeOldDrafts(all);
+    const names = all.filter((name) => name.endsWith(".tar"));
     const files = await Promise.all(
       names.map(async (name) => {
         const path = join(this.folder, name);
@@ -126,7 +128,18 @@ export class ShardCache {
       total -= size;
     }
   }
+
+  /** What a process that was killed left behind; one that is alive writes more often than once a day. */
+  async #removeOldDrafts(names: readonly string[]): Promise<void> {
+    for (const name of names.filter((name) => name.endsWith(".tmp"))) {
+      const path = join(this.folder, name);
+      const { mtimeMs = Date.now() } = (await stat(path).catch(() => undefined)) ?? {};
+      if (Date.now() - mtimeMs > dayMs) await rm(path, { force: true });
+    }
+  }
 }
+
+const dayMs = 24 * 3_600_000;
 
 /** Marks a copy as used; its time of change stays, for that tells one content from another (unpack.ts). */
 function touch(path: string): void {

@@ -1,7 +1,7 @@
 // Shards behind addresses, from servers on this machine that imitate a web server and S3: the same samples as from a folder,
 // whatever fails on the way, and each file fetched once. Signatures are checked against an own AWS Signature 4.
 import { createHash, createHmac } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -103,6 +103,16 @@ describe("shards of a web server", () => {
     await takeBatches(source, 6);
     expect(fixture.fetched()).toBe(5); // four of them answered with 304
     expect(await source.file!(12)).toEqual(await source.file!(18));
+  });
+
+  it("leave nothing of a process that was killed in the cache for longer than a day", async () => {
+    const [old, fresh] = ["a.tar.1.tmp", "b.tar.2.tmp"];
+    mkdirSync(fixture.cacheFolder, { recursive: true });
+    for (const name of [old, fresh]) writeFileSync(join(fixture.cacheFolder, name), "half");
+    utimesSync(join(fixture.cacheFolder, old), 0, 0);
+    await takeBatches(await open(pattern), 1);
+    const names = readdirSync(fixture.cacheFolder);
+    expect([names.includes(old), names.includes(fresh)]).toEqual([false, true]);
   });
 
   it("leave the cache when it is full, all but the last, and are fetched again when needed", async () => {

@@ -104,6 +104,19 @@ describe("a transfer", () => {
     expect(server.log).toHaveLength(1);
   });
 
+  it("does not take a full disk for a fault of the file", async () => {
+    const full = Object.assign(new Error("ENOSPC: no space left on device, write"), {
+      syscall: "write",
+    });
+    const sink = {
+      write: () => {
+        throw full;
+      },
+      restart: () => undefined,
+    };
+    await expect(transfer("x", ask, { sink, policy })).rejects.toBe(full);
+  });
+
   it("does not take a bug for a failure of the network", async () => {
     const broken: Ask = () => Promise.reject(new TypeError("x is not a function"));
     await expect(transferBytes("x", broken, policy)).rejects.toThrow("x is not a function");

@@ -88,6 +88,7 @@ async function persist<T>(
     try {
       return { result: await work(), retries };
     } catch (cause) {
+      if (isOurs(cause)) throw cause;
       if (!isPassing(cause)) throw new MediaError(name, reasonOf(cause), { cause });
       failures = reached() > best ? 1 : failures + 1;
       best = Math.max(best, reached());
@@ -204,6 +205,12 @@ function isPassing(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
   if ((error as Error).name === "TimeoutError") return true;
   return typeof code === "string" && /^(ECONN|ETIMEDOUT|EPIPE|UND_ERR|EAI_AGAIN)/.test(code);
+}
+
+/** A full disk and the like: no fault of what was asked for, and nothing that another file would get round. */
+function isOurs(error: unknown): boolean {
+  const { syscall } = error as NodeJS.ErrnoException;
+  return syscall === "write" || syscall === "open" || syscall === "ftruncate";
 }
 
 function reasonOf(error: unknown): string {
