@@ -30,6 +30,7 @@ export class Loader implements AsyncIterable<Batch> {
   #sample: number;
   #fetched: number;
   #isClosed = false;
+  #told = 0;
   readonly #orders = new Map<number, Uint32Array>();
 
   constructor(source: Source, options: LoaderOptions) {
@@ -60,6 +61,13 @@ export class Loader implements AsyncIterable<Batch> {
       this.#sample = head.end;
       if (batch) return batch; // undefined: this process has no readable clip in it
     }
+  }
+
+  /** Those of `unreadable` that came since this was called last. */
+  newlyUnreadable(): { file: string; reason: string }[] {
+    const fresh = this.unreadable.slice(this.#told);
+    this.#told = this.unreadable.length;
+    return fresh;
   }
 
   /** Batches until the source ends; leaving the loop closes the loader. */

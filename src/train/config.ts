@@ -6,6 +6,7 @@ import { z } from "zod";
 import { ConfigError } from "../config-error.js";
 import { fidTaps, metricNames } from "../evaluate/plan.js";
 import { completeConfig, type TokenizerConfig } from "../tokenizer/config.js";
+import { buckets, trainingBuckets } from "./buckets.js";
 import { readConfigFile } from "./config-file.js";
 import { completeGan, type GanConfig, gan } from "./gan-config.js";
 import { configOfModel } from "./model-start.js";
@@ -36,6 +37,7 @@ const data = z.strictObject({
   /** Frames of a clip and their rate, for video. */
   frames: count.default(1),
   fps: z.number().positive().default(8),
+  buckets: buckets.optional(),
   /** Off: the evaluation crop, so every epoch sees the same pixels. */
   augment: z.boolean().default(true),
   /** Share of the picture's area that a random crop keeps: from, to. */
@@ -106,6 +108,8 @@ const train = z.strictObject({
 const evaluate = z.strictObject({
   /** Default: the training data, by the evaluation crop. */
   data: z.string().min(1).optional(),
+  /** Side of the crop, pixels; any, also one never trained on. Default: `data.size`. */
+  size: count.optional(),
   metrics: z.array(z.enum(metricNames)).default(["psnr", "ssim"]),
   /** Channels of the Inception layer that fid looks at; 2048 by default. */
   fidTap: z.enum(fidTaps).optional(),
@@ -147,7 +151,7 @@ export interface TrainConfig
     Written["train"],
     "freeze" | "batchSize" | "peakLr" | "warmupSteps" | "evalEvery" | "saveEvery" | "gridEvery"
   >;
-  readonly evaluate: Filled<Written["evaluate"], "data" | "batchSize">;
+  readonly evaluate: Filled<Written["evaluate"], "data" | "size" | "batchSize">;
 }
 
 /**
@@ -171,7 +175,7 @@ function complete(written: Written): TrainConfig {
   const tenth = Math.max(1, Math.round(steps / 10));
   const { from } = train;
   const base = from === undefined || written.model.variant ? {} : configOfModel(from);
-  return deepFreeze({
+  const config: TrainConfig = {
     ...written,
     model: completeConfig({ ...base, ...written.model }),
     losses: { ...losses, adversarial },
@@ -189,9 +193,12 @@ function complete(written: Written): TrainConfig {
     evaluate: {
       ...evaluate,
       data: evaluate.data ?? data.path,
+      size: evaluate.size ?? data.size,
       batchSize: evaluate.batchSize ?? Math.min(batchSize, 64),
     },
-  });
+  };
+  trainingBuckets(config); // a shape that fits no batch is an error before anything is made
+  return deepFreeze(config);
 }
 
 function refuseContradictions(

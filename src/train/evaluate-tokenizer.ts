@@ -20,7 +20,7 @@ export async function evaluateTokenizer(
 ): Promise<Evaluation> {
   const { metrics, batchSize, fidTap } = config.evaluate;
   const scores = await evaluateReconstruction(tokenizer, source, {
-    size: config.data.size,
+    size: config.evaluate.size,
     batchSize: batchSize ?? 16,
     metrics,
     fidTap,

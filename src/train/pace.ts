@@ -8,6 +8,7 @@ import type { Recipe } from "./recipe.js";
 export class Pace {
   readonly #peakFlops: number | undefined;
   #samples = 0;
+  #flops = 0;
   #startedMs = performance.now();
   #waitedMs = 0;
 
@@ -22,18 +23,21 @@ export class Pace {
 
   restart(): void {
     this.#samples = 0;
+    this.#flops = 0;
     this.#startedMs = performance.now();
     this.#waitedMs = this.waitedMs();
   }
 
-  count(samples: number): { rate: number; dataWaitShare: number; mfu?: number } {
+  /** `area` is a sample's in those of `data.size`, with which its cost is taken to grow. */
+  count(samples: number, area: number): { rate: number; dataWaitShare: number; mfu?: number } {
     this.#samples += samples;
+    this.#flops += samples * area * this.recipe.flopsPerSample;
     const elapsedMs = Math.max(1e-3, performance.now() - this.#startedMs);
     const rate = (this.#samples / elapsedMs) * 1000;
     return {
       rate,
       dataWaitShare: Math.min(1, (this.waitedMs() - this.#waitedMs) / elapsedMs),
-      ...(this.#peakFlops ? { mfu: (rate * this.recipe.flopsPerSample) / this.#peakFlops } : {}),
+      ...(this.#peakFlops ? { mfu: ((this.#flops / elapsedMs) * 1000) / this.#peakFlops } : {}),
     };
   }
 }

@@ -5,12 +5,14 @@ import { join } from "node:path";
 import { ConfigError } from "../config-error.js";
 import { torchVersion } from "../torch/index.js";
 import { version } from "../version.js";
+import { trainingBuckets } from "./buckets.js";
 import { listCheckpoints } from "./checkpoint-folder.js";
 import type { TrainConfig } from "./config.js";
 import type { RunLine } from "./log.js";
 import type { Recipe } from "./recipe.js";
 
-export function loaderOptions({ data, train, seed }: TrainConfig, startSample: number) {
+export function loaderOptions(config: TrainConfig, startSample: number) {
+  const { data, train, seed } = config;
   const { size, concurrency, prefetch, cacheMiB, shuffleBuffer } = data;
   const still = { scale: [1, 1], ratio: [1, 1] } as const;
   const ranges = data.augment ? { scale: data.cropScale } : still;
@@ -18,6 +20,7 @@ export function loaderOptions({ data, train, seed }: TrainConfig, startSample: n
   return {
     ...{ batchSize: train.batchSize, size, augment: true, seed, startSample },
     ...{ concurrency, prefetch, cacheMiB, shuffleBuffer, ranges: { ...ranges, flip } },
+    buckets: trainingBuckets(config),
   };
 }
 

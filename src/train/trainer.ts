@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Batch } from "../data/batch.js";
 import { Loader } from "../data/loader.js";
 import { openSource, type Source } from "../data/source.js";
 import { tile, writeImage } from "../media/image.js";
@@ -131,7 +132,7 @@ class Trainer {
       return this.#rollBack(error.message);
     }
     this.#step++;
-    this.#report(result, batch.shape[0]);
+    this.#report(result, batch.shape);
     if (result.rollback) return this.#rollBack(result.rollback);
     const isLast = this.#step === steps;
     const isDue = (every: number) => every > 0 && this.#step % every === 0 && !isLast;
@@ -140,12 +141,14 @@ class Trainer {
     if (isDue(saveEvery)) this.#save({ isScheduled: true });
   }
 
-  #report(result: StepResult, samples: number): void {
+  #report(result: StepResult, [samples, , height, width]: Batch["shape"]): void {
     const { logEvery } = this.config.train;
     const { events = [], rollback: _, ...told } = result;
-    const pace = this.#pace.count(samples);
+    const pace = this.#pace.count(samples, (height * width) / this.config.data.size ** 2);
     this.options.onStep?.(this.#step, { loss: result.loss, ...pace });
     for (const event of events) this.#tell(event);
+    for (const { reason } of this.#loader.newlyUnreadable())
+      this.#tell({ kind: "unreadable", text: reason });
     if (logEvery === 0 || this.#step % logEvery !== 0) return;
     const { rate, ...shares } = pace;
     this.#log({
