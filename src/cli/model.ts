@@ -55,7 +55,7 @@ export async function localModel(target: string): Promise<string> {
 }
 
 /** The model folder: `target` itself, or `target`/model of a run. */
-function findModel(target: string): string {
+export function findModel(target: string): string {
   const candidates = [target, join(target, "model")];
   const found = candidates.find((folder) => existsSync(join(folder, "config.json")));
   if (found) return found;

@@ -15,7 +15,7 @@ export function decodeLatent(
   latent: Latent,
   options: { keep?: number | undefined } = {},
 ): Clip {
-  requireFits(tokenizer, latent);
+  requireFits(tokenizer.config, latent);
   const { device } = tokenizer.placement;
   const { mean, grid, size } = latent;
   return scope(() =>
@@ -26,7 +26,11 @@ export function decodeLatent(
   );
 }
 
-function requireFits({ config }: AutoEncoder, { mean, grid, size, source }: Latent): void {
+/** @throws ConfigError where a latent is not one of a model with this config */
+export function requireFits(
+  config: AutoEncoder["config"],
+  { mean, grid, size, source }: Latent,
+): void {
   const { patchSize: p, tubeletSize: q, channels, latentTokens } = config;
   const fail = (expected: string, received: string): never => {
     throw new ConfigError(

@@ -4,7 +4,12 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { ConfigError } from "../config-error.js";
 import type { Grid } from "../nn/rope.js";
-import { readSafetensors, readSafetensorsHeader, writeSafetensors } from "../nn/safetensors.js";
+import {
+  readSafetensors,
+  readSafetensorsHeader,
+  safetensorsBytes,
+  writeSafetensors,
+} from "../nn/safetensors.js";
 import type { ClipSize } from "../tokenizer/posterior.js";
 import type { Tensor } from "../torch/index.js";
 
@@ -29,7 +34,20 @@ export interface LatentFile {
 }
 
 /** Writes latents in their order. Grids and sizes are JSON lists: [t, h, w] and [frames, height, width]. */
-export function writeLatents(path: string, { latents, model }: LatentFile): void {
+export function writeLatents(path: string, file: LatentFile): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeSafetensors(path, ...contentOf(file));
+}
+
+/** The same file in memory. */
+export function latentBytes(file: LatentFile): Uint8Array<ArrayBuffer> {
+  return safetensorsBytes(...contentOf(file));
+}
+
+function contentOf({
+  latents,
+  model,
+}: LatentFile): [tensors: Record<string, Tensor>, metadata: Record<string, string>] {
   const tensors = latents.map(({ mean }, i) => [`${i}.mean`, mean] as const);
   const metadata = latents.flatMap(({ source, grid: { t, h, w }, size, fps }, i) => [
     [`${i}.source`, source],
@@ -38,20 +56,20 @@ export function writeLatents(path: string, { latents, model }: LatentFile): void
     ...(fps === undefined ? [] : [[`${i}.fps`, String(fps)]]),
   ]);
   if (model !== undefined) metadata.push(["model", model]);
-  mkdirSync(dirname(path), { recursive: true });
-  writeSafetensors(path, Object.fromEntries(tensors), Object.fromEntries(metadata));
+  return [Object.fromEntries(tensors), Object.fromEntries(metadata)];
 }
 
-/** Reads a latent file. @throws ConfigError naming the entry that is missing or malformed. */
-export function readLatents(path: string): LatentFile {
-  const { metadata, entries } = readSafetensorsHeader(path);
+/** Reads a latent file, by its path or from its bytes. @throws ConfigError naming the entry that is missing or malformed. */
+export function readLatents(source: string | Uint8Array): LatentFile {
+  const path = typeof source === "string" ? source : "the body";
+  const { metadata, entries } = readSafetensorsHeader(source);
   const count = [...entries.keys()].filter((name) => /^\d+\.mean$/.test(name)).length;
   if (count === 0)
     throw new ConfigError(
       `Expected tensors 0.mean, 1.mean, ... in ${path}, received ${[...entries.keys()].slice(0, 4).join(", ") || "none"}. Make one: npx vitok encode MODEL FILE... --out ${path}`,
     );
   const described = Array.from({ length: count }, (_, i) => describe(metadata, i, path));
-  const tensors = readSafetensors(path, { names: described.map((_, i) => `${i}.mean`) });
+  const tensors = readSafetensors(source, { names: described.map((_, i) => `${i}.mean`) });
   const latents = described.map((facts, i) => ({ ...facts, mean: tensors[`${i}.mean`]! }));
   return { latents, model: metadata.model };
 }

@@ -12,24 +12,42 @@ export interface BinaryFile {
   read(offset: number, length: number): Uint8Array<ArrayBuffer>;
 }
 
-/** Opens `path`, hands it to `use`, closes it whatever happens. */
-export function withBinaryFile<T>(path: string, use: (file: BinaryFile) => T): T {
+/** Opens `source`, hands it to `use`, closes it whatever happens. A file's bytes may stand for the file. */
+export function withBinaryFile<T>(source: string | Uint8Array, use: (file: BinaryFile) => T): T {
+  if (typeof source !== "string") return use(fileInMemory(source));
+  const path = source;
   const descriptor = openSync(path, "r");
   try {
     const { size } = fstatSync(descriptor);
     const read = (offset: number, length: number) => {
-      if (offset < 0 || length < 0 || offset + length > size) {
-        throw new Error(
-          `Expected bytes ${offset} to ${offset + length} in ${path}, received a file of ${size} ` +
-            "bytes. It is truncated or corrupt: fetch it again.",
-        );
-      }
+      requireInside({ path, size }, offset, length);
       return readFully(descriptor, new Uint8Array(length), { offset, path });
     };
     return use({ path, size, read });
   } finally {
     closeSync(descriptor);
   }
+}
+
+function fileInMemory(bytes: Uint8Array): BinaryFile {
+  const [path, size] = ["the bytes", bytes.length];
+  const read = (offset: number, length: number) => {
+    requireInside({ path, size }, offset, length);
+    return new Uint8Array(bytes.subarray(offset, offset + length));
+  };
+  return { path, size, read };
+}
+
+function requireInside(
+  { path, size }: Pick<BinaryFile, "path" | "size">,
+  offset: number,
+  length: number,
+): void {
+  if (offset >= 0 && length >= 0 && offset + length <= size) return;
+  throw new Error(
+    `Expected bytes ${offset} to ${offset + length} in ${path}, received a file of ${size} ` +
+      "bytes. It is truncated or corrupt: fetch it again.",
+  );
 }
 
 function readFully(

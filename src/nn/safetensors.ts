@@ -36,25 +36,25 @@ export interface SafetensorsHeader {
 }
 
 /** The names, shapes, dtypes and metadata of a file, without loading a tensor. */
-export function readSafetensorsHeader(path: string): SafetensorsHeader {
-  return withBinaryFile(path, readHeader);
+export function readSafetensorsHeader(source: string | Uint8Array): SafetensorsHeader {
+  return withBinaryFile(source, readHeader);
 }
 
 /**
- * Loads the tensors of a file, one ranged read each.
+ * Loads the tensors of a file (its path, or its bytes), one ranged read each.
  * `names` picks some (an unknown one is an error); `device` is where they go, "cpu" by default.
  */
 export function readSafetensors(
-  path: string,
+  source: string | Uint8Array,
   { device = "cpu", names }: { device?: string; names?: readonly string[] } = {},
 ): Record<string, Tensor> {
-  return withBinaryFile(path, (file) => {
+  return withBinaryFile(source, (file) => {
     const { entries } = readHeader(file);
     const wanted = names ?? [...entries.keys()];
     return Object.fromEntries(
       wanted.map((name) => {
         const entry = entries.get(name);
-        if (!entry) throw new Error(`Expected a tensor "${name}" in ${path}, received none.`);
+        if (!entry) throw new Error(`Expected a tensor "${name}" in ${file.path}, received none.`);
         const bytes = file.read(entry.offset, entry.byteLength);
         return [name, Tensor.fromBytes(bytes, entry.shape, { dtype: entry.dtype, device })];
       }),
@@ -141,13 +141,29 @@ export function writeSafetensors(
   tensors: Readonly<Record<string, Tensor>>,
   metadata: Readonly<Record<string, string>> = {},
 ): void {
+  replaceFile(path, (fd) => {
+    for (const bytes of partsOf(tensors, metadata)) writeFully(fd, bytes);
+  });
+}
+
+/** The same file in memory. */
+export function safetensorsBytes(
+  tensors: Readonly<Record<string, Tensor>>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.concat([...partsOf(tensors, metadata)]));
+}
+
+/** Header, then one tensor's bytes at a time. */
+function* partsOf(
+  tensors: Readonly<Record<string, Tensor>>,
+  metadata: Readonly<Record<string, string>>,
+): Generator<Uint8Array> {
   const ordered = Object.entries(tensors)
     .map(([name, tensor]) => ({ name, tensor, ...layoutOf(name, tensor) }))
     .sort((a, b) => b.itemSize - a.itemSize || (a.name < b.name ? -1 : 1));
-  replaceFile(path, (fd) => {
-    writeFully(fd, headerBytes(ordered, metadata));
-    for (const { tensor } of ordered) writeFully(fd, tensor.toBytes());
-  });
+  yield headerBytes(ordered, metadata);
+  for (const { tensor } of ordered) yield tensor.toBytes();
 }
 
 function layoutOf(name: string, tensor: Tensor): { code: string; itemSize: number } {
