@@ -4,7 +4,7 @@ import { basename, dirname, resolve } from "node:path";
 import { ConfigError } from "../config-error.js";
 import { type ServiceOptions, startService } from "../serve/server.js";
 import { pickDevice } from "../torch/index.js";
-import { findModel, type PlacementOptions } from "./model.js";
+import { findModel, localModel, type PlacementOptions } from "./model.js";
 import { openOutput } from "./output.js";
 
 interface ServeOptions extends PlacementOptions {
@@ -20,7 +20,7 @@ interface ServeOptions extends PlacementOptions {
 
 export async function run([targets]: readonly [string[]], options: ServeOptions): Promise<number> {
   const output = openOutput(options);
-  const models = targets.map(placeOf);
+  const models = await Promise.all(targets.map(placeOf));
   const names = models.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice)
@@ -44,9 +44,9 @@ export async function run([targets]: readonly [string[]], options: ServeOptions)
 }
 
 /** NAME=FOLDER, or a folder, which is called by its own name; a run's `model` by the run's. */
-function placeOf(target: string): ServiceOptions["models"][number] {
+async function placeOf(target: string): Promise<ServiceOptions["models"][number]> {
   const [, name, path = target] = /^([\w.-]+)=(.+)$/.exec(target) ?? [];
-  const folder = resolve(findModel(path));
+  const folder = resolve(findModel(await localModel(path)));
   const own = basename(folder) === "model" ? basename(dirname(folder)) : basename(folder);
   return { name: name ?? own, folder };
 }
