@@ -76,7 +76,7 @@ export class GanSide {
       const loss = penalty ? hinge.add(penalty.mul(leCam)) : hinge;
       loss.div(this.config.train.accumulate).backward();
       return {
-        discriminator: hinge.item(),
+        hinge: hinge.item(),
         realLogit: judged.real.mean().item(),
         fakeLogit: judged.fake.mean().item(),
         toldApart: shareToldApart(judged),

@@ -1,6 +1,6 @@
 // What a run begins from and what of it stays: freezing by name, weights of another model, checkpoints kept. Reference: the rules
 // as train/config.ts words them; weights that are taken over are compared bit for bit.
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -9,6 +9,7 @@ import { Tokenizer } from "../tokenizer/tokenizer.js";
 import { liveTensors } from "../torch/index.js";
 import { bestCheckpoint, lastGoodCheckpoint, removeOldCheckpoints } from "./checkpoint-folder.js";
 import { parseTrainConfig } from "./config.js";
+import { dryRun } from "./dry-run.js";
 import { freezeByName } from "./freezing.js";
 import { readRun } from "./log.js";
 import { startTokenizer } from "./start-tokenizer.js";
@@ -148,4 +149,26 @@ describe("checkpoints", () => {
     expect(left).toEqual([...new Set([best, 8])]);
     expect(events.at(-1)!.text).toContain(`step-${String(best).padStart(7, "0")}`);
   });
+});
+
+test("a dry run tells the plan, and leaves neither files nor tensors", async () => {
+  const out = join(scratch, "dry");
+  const config = parseTrainConfig({
+    ...{ data: { path: "drawn:train?count=8&size=16", size: 16 }, losses: { lpips: 0 }, out },
+    gan: { width: 1 / 64 },
+    train: { stage: 2, from: base, steps: 100, batchSize: 4, accumulate: 2, precision: "float32" },
+  });
+  const before = liveTensors();
+  const plan = await dryRun(config);
+  const count = (part: object) => [...parameters(part)].reduce((sum, [, x]) => sum + x.numel, 0);
+  expect(plan).toMatchObject({
+    ...{ stage: 2, tokens: 4, latentSize: 64, steps: 100, batchSize: 4, microBatch: 2, epochs: 50 },
+    data: { files: 8 },
+    parameters: { learning: count(origin.decoder), frozen: count(origin.encoder) },
+  });
+  expect(plan.stepMs).toBeGreaterThan(0);
+  expect(plan.totalMs).toBeCloseTo(100 * plan.stepMs, 6);
+  expect(plan.notes).toHaveLength(2);
+  expect(liveTensors()).toBe(before);
+  expect(existsSync(out)).toBe(false);
 });

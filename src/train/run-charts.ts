@@ -11,7 +11,7 @@ const together = [
   {
     title: "Discriminator's strength",
     label: "hinge: 1 by chance, 0 too strong",
-    names: ["discriminator", "toldApart"],
+    names: ["hinge", "toldApart"],
   },
 ];
 

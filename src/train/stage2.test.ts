@@ -13,10 +13,11 @@ import { mse } from "../losses/pixel.js";
 import { emaDecay } from "../nn/ema.js";
 import { parameters, stateDict } from "../nn/parameters.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
-import { keep, liveTensors, scope, type Tensor } from "../torch/index.js";
+import { keep, liveTensors, rand, scope, type Tensor } from "../torch/index.js";
 import { parseTrainConfig } from "./config.js";
 import { createRecipe } from "./create-recipe.js";
 import { adversarialWeight, discriminatorLr } from "./gan-config.js";
+import { randomSquares } from "./keyed-noise.js";
 import { Stage2 } from "./stage2.js";
 import { passThrough } from "./tokenizer-pass.js";
 
@@ -86,7 +87,7 @@ describe("a step of stage 2", () => {
       discriminatorLoss(apart)
         .add(r1Penalty(real, pictures).mul(2 * 4))
         .backward();
-      expect(result.gauges!.discriminator).toBeCloseTo(discriminatorLoss(apart).item(), 6);
+      expect(result.gauges!.hinge).toBeCloseTo(discriminatorLoss(apart).item(), 6);
       expectAlike(gradientsOf(stepped!.tokenizer), gradientsOf(tokenizer));
       expectAlike(gradientsOf(stepped!.gan!.discriminator), gradientsOf(gan!.discriminator));
     });
@@ -233,4 +234,21 @@ test("contradictions are refused", () => {
   expect(parse({ losses: { adversarial: 0.05 } })).toThrow(/Expected 0 in stage 1/);
   expect(parse({ gan: {} })).toThrow(/no such section without a discriminator/);
   expect(parse({ train: { keepBest: "lpips" } })).toThrow(/train\.keepBest, received "lpips"/);
+});
+
+test("random squares are cut alike from both sides, by seed and sample alone", () => {
+  scope(() => {
+    const x = rand([3, 3, 2, 12, 10]);
+    const options = { seed: 1, indices: [7, 8, 9], of: "lossCrop" } as const;
+    const [a, b] = randomSquares([x, x.mul(2)] as const, 8, options);
+    expect(a.shape).toEqual([3, 3, 2, 8, 8]);
+    expectClose(b, a.mul(2));
+    const [last] = randomSquares([x.narrow(0, 2, 1)] as const, 8, { ...options, indices: [9] });
+    expectClose(last, a.narrow(0, 2, 1));
+    const [other] = randomSquares([x] as const, 8, { ...options, seed: 2 });
+    expect(String(other.toArray())).not.toBe(String(a.toArray()));
+    const square = x.narrow(3, 0, 10);
+    expect(randomSquares([square] as const, 10, options)[0]).toBe(square);
+    expect(() => randomSquares([x] as const, 11, options)).toThrow(/within 12 x 10.*received 11/);
+  });
 });

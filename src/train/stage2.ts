@@ -112,7 +112,7 @@ export class Stage2 implements Recipe {
       followLogits(this.numbers, gauges);
       const told = { ...gauges, ...clipped, adversarialWeight: weight, discriminatorLr };
       const recon = loss - weight * (terms.adversarial ?? 0);
-      const observed = { hinge: gauges.discriminator!, recon, weight };
+      const observed = { hinge: gauges.hinge!, recon, weight };
       return { ...result, gauges: told, ...this.guard?.observe(observed) };
     });
   }
