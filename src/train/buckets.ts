@@ -38,3 +38,9 @@ export function trainingBuckets({ model, data, train }: BucketedRecipe): Bucket[
     throw new ConfigError(`data.buckets: ${(cause as Error).message}`, { cause });
   }
 }
+
+/** The shortest side of any training batch: what a crop of fixed size must fit. */
+export function shortestSide(config: BucketedRecipe): number {
+  const sides = trainingBuckets(config).flatMap(({ height, width }) => [height, width]);
+  return sides.length > 0 ? Math.min(...sides) : config.data.size;
+}

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { ConfigError } from "../config-error.js";
 import { fidTaps, metricNames } from "../evaluate/plan.js";
 import { completeConfig, type TokenizerConfig } from "../tokenizer/config.js";
-import { buckets, trainingBuckets } from "./buckets.js";
+import { buckets, shortestSide } from "./buckets.js";
 import { readConfigFile } from "./config-file.js";
 import { completeGan, type GanConfig, gan } from "./gan-config.js";
 import { configOfModel } from "./model-start.js";
@@ -197,7 +197,11 @@ function complete(written: Written): TrainConfig {
       batchSize: evaluate.batchSize ?? Math.min(batchSize, 64),
     },
   };
-  trainingBuckets(config); // a shape that fits no batch is an error before anything is made
+  const side = shortestSide(config); // throws for a shape that fits no batch, before anything is made
+  if (losses.cropSize > side)
+    throw new ConfigError(
+      `Expected at most ${side}, the shortest side of a training batch, for losses.cropSize, received ${losses.cropSize}.`,
+    );
   return deepFreeze(config);
 }
 

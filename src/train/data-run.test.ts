@@ -51,6 +51,23 @@ describe("a run over many shapes", () => {
     expect(weights(cut).equals(weights(whole))).toBe(true);
   });
 
+  it("goes on with a discriminator that looks at squares which fit every shape", async () => {
+    const from = join(root, "whole");
+    const stage2 = { ...recipe.train, steps: 3, stage: 2 as const, from };
+    const config = parseTrainConfig({
+      ...recipe,
+      model: {},
+      train: stage2,
+      evaluate: { count: 1 },
+    });
+    expect(await train(config, { out: join(root, "gan"), command: "test" })).toMatchObject({
+      state: "done",
+      step: 3,
+    });
+    const losses = { ...recipe.losses, cropSize: 24 };
+    expect(() => parseTrainConfig({ ...recipe, losses })).toThrow("at most 8, the shortest side");
+  });
+
   it("is refused before it begins where a shape fits no batch or no micro-batch", () => {
     const data = { ...recipe.data, buckets: { sizes: [256] } };
     expect(() => parseTrainConfig({ ...recipe, data })).toThrow(

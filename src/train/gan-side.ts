@@ -11,6 +11,7 @@ import { clipGradNorm } from "../nn/clip.js";
 import { parameters } from "../nn/parameters.js";
 import { foldFrames } from "../perceptual/frames.js";
 import { autocast, scope, type Tensor } from "../torch/index.js";
+import { shortestSide } from "./buckets.js";
 import type { TrainConfig } from "./config.js";
 import { discriminatorLr, type GanConfig } from "./gan-config.js";
 import { randomSquares } from "./keyed-noise.js";
@@ -40,8 +41,8 @@ export class GanSide {
     private readonly gan: GanConfig,
     private readonly device: string,
   ) {
-    const { data, losses, seed, train } = config;
-    const side = losses.cropSize || data.size;
+    const { losses, seed, train } = config;
+    const side = losses.cropSize || shortestSide(config);
     const size = 2 ** Math.floor(Math.log2(Math.min(256, side)));
     this.discriminator = Discriminator.create(size, { width: gan.width, seed: seed + 1, device });
     this.optimizer = new AdamW(parameters(this.discriminator), train);
