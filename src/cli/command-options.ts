@@ -54,6 +54,10 @@ export const batchSize: CommandOption = {
   summary: "samples at a time",
   parse: wholeNumber,
 };
+export const report: CommandOption = {
+  flags: "--report <dir>",
+  summary: "write a page with pictures",
+};
 export const keep: CommandOption = {
   flags: "--keep <n>",
   summary: "masked models: decode from the first n tokens",
@@ -82,6 +86,15 @@ export const scoring: readonly CommandOption[] = [
     flags: "--lpips-trunk <name>",
     summary: "vgg, alex or squeeze (default: the first that is here)",
     parse: oneOf("vgg", "alex", "squeeze"),
+  },
+  {
+    flags: "--ssim-border <name>",
+    summary: "reflect (default, as torchmetrics) or valid: windows at the border of a picture",
+    parse: oneOf("reflect", "valid"),
+  },
+  {
+    flags: "--tf32",
+    summary: "TensorFloat-32 on a GPU: faster, to about 1e-3; the passport says so",
   },
   { flags: "--inception <file>", summary: "Inception's weights (default: see doctor)" },
   { flags: "--i3d <file>", summary: "I3D's weights (default: see doctor)" },
@@ -124,7 +137,7 @@ export const sampling: readonly CommandOption[] = [
 export function metrics(...initial: string[]): CommandOption {
   return {
     flags: "--metrics <names>",
-    summary: "of psnr,ssim,ms-ssim,lpips,fid,is,fvd",
+    summary: "of psnr,ssim,ms-ssim,lpips,fid,fid-inf,kid,pr,is,fvd",
     parse: list,
     default: initial,
   };
@@ -156,6 +169,14 @@ export function pair(text: string): number[] {
 
 export function words(text: string): string[] {
   return text.split(",").map((word) => word.trim());
+}
+
+/** "2/4" -> the second of four parts, counted from 0. */
+export function part(text: string): { index: number; count: number } {
+  const [number = 0, count = 0] = text.split("/").map(Number);
+  if (/^\d+\/\d+$/.test(text) && number >= 1 && number <= count)
+    return { index: number - 1, count };
+  throw new InvalidArgumentError("Expected a part such as 2/4.");
 }
 
 export function oneOf(...names: string[]) {

@@ -3,11 +3,16 @@
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { writeFileAtomic } from "../atomic-file.js";
 import { openSource } from "../data/source.js";
-import { evaluateReconstruction, type ReconstructionScores } from "../evaluate/reconstruction.js";
+import type { Part } from "../evaluate/parts.js";
+import {
+  type EvaluateOptions,
+  evaluatePart,
+  evaluateReconstruction,
+  type ReconstructionScores,
+  type Waiting,
+} from "../evaluate/reconstruction.js";
 import { reportOf } from "../evaluate/reconstruction-report.js";
-import { writeReport } from "../evaluate/report.js";
 import { variantName } from "../tokenizer/config.js";
 import {
   evaluateGeneratorModel,
@@ -16,14 +21,15 @@ import {
 } from "./evaluate-generator.js";
 import { loadModel } from "./model.js";
 import { type Output, openOutput, table } from "./output.js";
-import { openProgress } from "./progress.js";
-import { printScores, readPlan, type ScoreOptions } from "./scores.js";
+import { openProgress, type Progress } from "./progress.js";
+import { printScores, readPlan, type ScoreOptions, usualBatchSize, writeScores } from "./scores.js";
 
 interface EvaluateCommandOptions extends SamplingOptions, ScoreOptions {
   readonly size?: number;
   readonly keep?: number;
   readonly report?: string;
   readonly resume?: boolean;
+  readonly part?: Part;
   readonly json?: boolean;
 }
 
@@ -36,49 +42,80 @@ export async function run(
   const output = openOutput(options);
   const plan = readPlan(options, output);
   if (!plan) return usageError;
+  const isGenerator = isGeneratorTarget(target);
   const { data, report, count, keep, realStats, out, resume } = options;
-  if (resume && !out) {
-    output.log("Expected --out with --resume: the folder that holds the state. Add it.");
+  const part = isGenerator ? undefined : (options.part ?? partOfLaunch());
+  if ((resume || part) && !out) {
+    const asked = resume ? "--resume" : `part ${part!.index + 1} of ${part!.count}`;
+    output.log(`Expected --out with ${asked}: the folder that holds the state. Add it.`);
     return usageError;
   }
-  if (isGeneratorTarget(target)) return evaluateGeneratorModel(target, options, { plan, output });
+  if (isGenerator) return evaluateGeneratorModel(target, options, { plan, output });
   const source = await openSource(data);
   const { tokenizer, ...model } = await loadModel(target, options);
-  const progress = openProgress("evaluate", { total: Math.min(count ?? Infinity, source.length) });
-  const state = out && join(out, "state.safetensors");
-  const scores = await evaluateReconstruction(tokenizer, source, {
+  let progress: Progress | undefined;
+  const state = out && { path: join(out, "state.safetensors"), isResumed: resume ?? false };
+  const evaluation: EvaluateOptions = {
     ...plan,
-    ...{ count, keep, realStats },
+    ...{ count, keep, realStats, ...(state ? { state } : {}) },
     size: options.size ?? model.size,
-    batchSize: options.batchSize ?? 16,
-    galleryCount: report ? 12 : 0,
+    batchSize: options.batchSize ?? usualBatchSize(tokenizer.encoder.norm.weight.device),
+    ...(report ? { galleryCount: 12, classCount: 12 } : {}),
     model: model.id,
-    state: state ? { path: state, isResumed: resume ?? false } : undefined,
-    onProgress: (done) => progress.update(done),
-  }).finally(progress.stop);
+    onProgress: (done, total) => {
+      progress ??= openProgress("evaluate", { total });
+      progress.update(done);
+    },
+  };
+  const found = await (part && state
+    ? evaluatePart(tokenizer, source, { ...evaluation, state, part })
+    : evaluateReconstruction(tokenizer, source, evaluation)
+  ).finally(() => progress?.stop());
   tokenizer.dispose();
-
+  if ("waitingFor" in found) return reportWaiting(part!, found, output);
+  if (state) rmSync(state.path, { force: true });
   const title = variantName(tokenizer.config);
-  const command = `npx vitok ${process.argv.slice(2).map(quoted).join(" ")}`;
-  const summary = `${model.folder} on ${scores.protocol.count} pictures of ${source.name}.`;
-  const page =
-    report && (await writeReport(report, { ...reportOf(scores), title, summary, command }));
-  const { gallery: _, ...numbers } = scores;
-  const result = { model: model.folder, variant: title, ...numbers };
-  const file = out && join(out, "scores.json");
-  if (file) writeFileAtomic(file, `${JSON.stringify(result, null, 2)}\n`);
-  if (state) rmSync(state, { force: true });
-
-  print(scores, output);
-  if (page) output.print(`\nReport  ${page}`);
-  if (file) output.print(`\nScores  ${file}`);
-  output.result({ ...result, ...(page ? { report: page } : {}) });
+  await reportScores(found, { folder: model.folder, title, report, out }, output);
   return 0;
 }
 
-/** As a shell takes it back. */
-const quoted = (word: string): string =>
-  /^[\w./:=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+/** Under torchrun and its like each process takes its part. */
+function partOfLaunch(): Part | undefined {
+  const [index, count] = [process.env.RANK, process.env.WORLD_SIZE].map(Number);
+  return count! > 1 && index! >= 0 && index! < count!
+    ? { index: index!, count: count! }
+    : undefined;
+}
+
+function reportWaiting({ index, count }: Part, { waitingFor }: Waiting, output: Output): number {
+  const others = waitingFor.join(", ");
+  output.print(`Part ${index + 1} of ${count} is done; whoever ends last writes the scores.`);
+  output.print(`Not yet at their end: ${others}`);
+  output.result({ part: index + 1, of: count, waitingFor });
+  return 0;
+}
+
+interface Destination {
+  readonly folder: string;
+  readonly title: string;
+  readonly report: string | undefined;
+  readonly out: string | undefined;
+}
+
+async function reportScores(
+  scores: ReconstructionScores,
+  { folder, title, report, out }: Destination,
+  output: Output,
+): Promise<void> {
+  const summary = `${folder} on ${scores.protocol.count} files of ${scores.protocol.set}.`;
+  const { gallery: _, ...numbers } = scores;
+  const result = { model: folder, variant: title, ...numbers };
+  const page = { ...reportOf(scores), title, summary };
+  const paths = await writeScores(result, { report, out }, page);
+  print(scores, output);
+  for (const [name, path] of Object.entries(paths)) output.print(`\n${name}  ${path}`);
+  output.result({ ...result, ...(paths.Report ? { report: paths.Report } : {}) });
+}
 
 function print(scores: ReconstructionScores, output: Output): void {
   printScores(scores, output);

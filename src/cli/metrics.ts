@@ -7,16 +7,19 @@ import {
   saveSetStatistics,
   scorePictureSets,
 } from "../evaluate/picture-sets.js";
+import { reportOf } from "../evaluate/reconstruction-report.js";
 import type { PictureSet } from "../evaluate/set-side.js";
 import { pickDevice } from "../torch/index.js";
 import { openOutput } from "./output.js";
 import { openProgress, type Progress } from "./progress.js";
-import { printScores, readPlan, type ScoreOptions } from "./scores.js";
+import { printScores, readPlan, type ScoreOptions, usualBatchSize, writeScores } from "./scores.js";
 
 interface MetricsOptions extends ScoreOptions {
   readonly real: string;
   readonly fake?: string;
   readonly saveStats?: string;
+  readonly report?: string;
+  readonly out?: string;
   readonly batchSize?: number;
   readonly device?: string;
   readonly json?: boolean;
@@ -24,20 +27,21 @@ interface MetricsOptions extends ScoreOptions {
 
 const usageError = 2;
 
-export async function run(_: readonly string[], options: MetricsOptions): Promise<number> {
+export async function run(_args: readonly string[], options: MetricsOptions): Promise<number> {
   const output = openOutput(options);
   const plan = readPlan(options, output);
   if (!plan) return usageError;
-  const { fake, saveStats } = options;
+  const { fake, saveStats, report, out } = options;
   if (!fake && !saveStats) {
     output.log("Expected --fake, or --save-stats to only make statistics of --real. Add one.");
     return usageError;
   }
   const progress = openParts();
+  const device = pickDevice(options.device ?? "auto");
   const scoring: PictureSetOptions = {
     ...plan,
-    ...{ saveStats, batchSize: options.batchSize ?? 16 },
-    device: pickDevice(options.device ?? "auto"),
+    ...{ saveStats, device, batchSize: options.batchSize ?? usualBatchSize(device) },
+    ...(report ? { galleryCount: 12, classCount: 12 } : {}),
     onProgress: progress.update,
   };
   const real = await openSet(options.real);
@@ -48,8 +52,15 @@ export async function run(_: readonly string[], options: MetricsOptions): Promis
     return 0;
   }
   const scores = await scorePictureSets(real, await openSet(fake), scoring).finally(progress.stop);
+  const { gallery: _, ...result } = scores;
+  const { set, fake: name, count } = scores.protocol;
+  const title = `${name} against ${set}`;
+  const summary = `${count} files, scored as they are.`;
+  const page = { ...reportOf(scores), title, summary, kicker: "ViTok metrics of two sets" };
+  const paths = await writeScores(result, { report, out }, page);
   printScores(scores, output);
-  output.result(scores);
+  for (const [name, path] of Object.entries(paths)) output.print(`\n${name}  ${path}`);
+  output.result({ ...result, ...(paths.Report ? { report: paths.Report } : {}) });
   return 0;
 }
 

@@ -1,9 +1,13 @@
 // What commands that score share: how metrics are asked for, and how scores and their passport are printed.
 
+import { join } from "node:path";
+import { writeFileAtomic } from "../atomic-file.js";
 import { type PlanOptions, parseMetrics } from "../evaluate/plan.js";
 import type { Protocol } from "../evaluate/protocol.js";
+import { type ReportData, writeReport } from "../evaluate/report.js";
 import type { TrunkName } from "../perceptual/lpips.js";
 import { weightStatus } from "../perceptual/weights.js";
+import { setFlag } from "../torch/index.js";
 import { type Output, styled, table } from "./output.js";
 
 /** The options of the command line that plan scores; commands.ts has checked their values. */
@@ -15,9 +19,10 @@ export interface ScoreOptions extends Omit<PlanOptions, "metrics" | "inceptionPa
 
 /** What to score; undefined, with a word on stderr, for a metric that is not known. */
 export function readPlan(options: ScoreOptions, output: Output): PlanOptions | undefined {
-  const { protocol, fidTap, fidInput, inception, i3d } = options;
+  const { protocol, fidTap, fidInput, ssimBorder, tf32, inception, i3d } = options;
   try {
     const metrics = parseMetrics(options.metrics);
+    setFlag("tf32", tf32 ?? false);
     const lpipsTrunk = options.lpipsTrunk ?? (metrics.includes("lpips") ? bestTrunk() : undefined);
     return {
       metrics,
@@ -25,6 +30,8 @@ export function readPlan(options: ScoreOptions, output: Output): PlanOptions | u
       fidTap,
       fidInput,
       lpipsTrunk,
+      ssimBorder,
+      tf32,
       inceptionPath: inception,
       i3dPath: i3d,
     };
@@ -33,6 +40,9 @@ export function readPlan(options: ScoreOptions, output: Output): PlanOptions | u
     return undefined;
   }
 }
+
+/** Samples at a time where the user does not say: a GPU is not busy with few. */
+export const usualBatchSize = (device: string): number => (device.startsWith("cuda") ? 64 : 16);
 
 /** The first trunk in the papers' order of use whose weights are here; vgg, whose absence is then an error, where none is. */
 function bestTrunk(): TrunkName {
@@ -57,11 +67,11 @@ interface Printed {
 export function printScores(scores: Printed, output: Output): void {
   const { metrics, intervals, deviations, protocol, warnings } = scores;
   const spread = (name: string) => {
-    if (name in deviations) return `± ${deviations[name]!.toFixed(4)} of the splits`;
-    return Number.isFinite(intervals[name]) ? `± ${intervals[name]!.toFixed(4)}` : "-";
+    if (name in deviations) return `${deviations[name]!.toFixed(4)} (deviation of the parts)`;
+    return Number.isFinite(intervals[name]) ? `${intervals[name]!.toFixed(4)} (95 %)` : undefined;
   };
   const rows = Object.entries(metrics).map(([metric, value]) => ({
-    ...{ metric, value: value.toFixed(4), "95 %": spread(metric) },
+    ...{ metric, value: value.toFixed(4), "±": spread(metric) },
   }));
   output.print(table(rows));
   output.print(`\n${styled("bold", "protocol")}`);
@@ -69,3 +79,22 @@ export function printScores(scores: Printed, output: Output): void {
     if (value !== null) output.print(`  ${name}: ${value}`);
   for (const warning of warnings) output.log(`\nwarning: ${warning}`);
 }
+
+/** Writes scores.json into `out` and the page into `report`, as far as they are asked for; returns what was written. */
+export async function writeScores(
+  result: object,
+  { out, report }: { out: string | undefined; report: string | undefined },
+  page: ReportData,
+): Promise<{ Report?: string; Scores?: string }> {
+  const command = `npx vitok ${process.argv.slice(2).map(quoted).join(" ")}`;
+  const file = out && join(out, "scores.json");
+  if (file) writeFileAtomic(file, `${JSON.stringify(result, null, 2)}\n`);
+  return {
+    ...(report ? { Report: await writeReport(report, { ...page, command }) } : {}),
+    ...(file ? { Scores: file } : {}),
+  };
+}
+
+/** As a shell takes it back. */
+const quoted = (word: string): string =>
+  /^[\w./:=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;

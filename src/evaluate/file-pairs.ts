@@ -75,6 +75,7 @@ export async function scorePairs(
       const run = items.slice(first, end);
       const indices = run.map(({ place }) => place);
       const files = indices.map((place) => real.id(place));
+      const labels = indices.map((place) => real.label(place) ?? -1);
       scope(() => {
         const [originals, recons] = (["a", "b"] as const).map((side) =>
           stackClips(
@@ -82,7 +83,7 @@ export async function scorePairs(
             device,
           ),
         );
-        scoreboard.update({ files, indices, labels: [] }, originals!, recons!);
+        scoreboard.update({ files, indices, labels }, originals!, recons!);
       });
     }
     onProgress(start + items.length);

@@ -4,7 +4,7 @@ import { I3d } from "../perceptual/i3d.js";
 import { Inception2015 } from "../perceptual/inception-2015.js";
 import { InceptionTorchvision } from "../perceptual/inception-torchvision.js";
 import { Lpips } from "../perceptual/lpips.js";
-import type { Plan } from "./plan.js";
+import { needsInception, type Plan } from "./plan.js";
 
 export interface Networks {
   /** For FID and IS. */
@@ -42,11 +42,11 @@ export function loadNetworks(
     const lpips = isAsked("lpips")
       ? (given.lpips ?? load(() => Lpips.load({ trunk: plan.lpipsTrunk, device })))
       : undefined;
-    const image = isAsked("fid", "is")
+    const image = needsInception(plan)
       ? (given.image ?? load(() => loadInception(plan, device)))
       : undefined;
     const video = isAsked("fvd") ? (given.video ?? load(() => loadI3d(plan, device))) : undefined;
-    if (isAsked("fid")) requireTap(image!, plan.fidTap);
+    if (isAsked("fid", "fid-inf", "kid", "pr")) requireTap(image!, plan.fidTap);
     if (isAsked("is")) requireTap(image!, "logits");
     return { image, video, lpips, dispose };
   } catch (error) {
@@ -55,8 +55,9 @@ export function loadNetworks(
   }
 }
 
-function loadInception({ rules, fidInput, inceptionPath }: Plan, device: string): FeatureNetwork {
-  const options = { ...(inceptionPath ? { path: inceptionPath } : {}), device };
+function loadInception(plan: Plan, device: string): FeatureNetwork {
+  const { rules, fidInput, inceptionPath, tf32 } = plan;
+  const options = { ...(inceptionPath ? { path: inceptionPath } : {}), device, tf32 };
   return rules.inception === "inception-2015"
     ? Inception2015.load({ ...options, protocol: fidInput })
     : InceptionTorchvision.load(options);

@@ -112,7 +112,7 @@ test("clips under vitok-paper have the mean of the distances of each frame index
   const standard = planOf({ ...options, metrics: ["fid"] });
   const byFrame: Plan = { ...standard, rules: rules["vitok-paper"] };
   const networks = { image: stubInception, video: undefined };
-  const wanted = { fid: true, is: false, fvd: false };
+  const wanted = { fid: true, features: false, is: false, fvd: false };
   const clips = (seed: number) =>
     Tensor.from(
       Uint8Array.from({ length: 8 * 3 * 2 * 8 * 8 }, (_, i) => (i * seed) % 251),
@@ -122,7 +122,7 @@ test("clips under vitok-paper have the mean of the distances of each frame index
     scope(() => {
       const [a, b] = [7, 11].map((seed) => {
         const side = new SetStatistics(plan, networks, { wanted, count: 8 });
-        side.update(cut(clips(seed)));
+        side.update(cut(clips(seed)), [0, 1, 2, 3, 4, 5, 6, 7]);
         return side;
       });
       const { metrics } = scoreSets(plan, { real: a!, fake: b! });

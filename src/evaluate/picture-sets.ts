@@ -1,13 +1,14 @@
 // Scores of files against files: what `vitok metrics` computes. Pairs match by name; sets need no match, and may be saved
 // statistics. Files are scored as they are, so both sides must have been cropped alike. Reconstructions: reconstruction.ts.
 import { matchPairs, scorePairs } from "./file-pairs.js";
+import { makeGallery } from "./gallery.js";
 import { type GivenNetworks, loadNetworks } from "./networks.js";
-import { type Plan, type PlanOptions, pairMetrics, planOf, setMetrics } from "./plan.js";
+import { type Plan, type PlanOptions, pairMetrics, planOf, wantedOf } from "./plan.js";
 import { describeFiles, describeMethods, type Protocol, versions } from "./protocol.js";
+import type { GalleryItem } from "./report.js";
 import { Scoreboard, type ScoreSummary } from "./scoreboard.js";
 import { type SetScores, scoreSets } from "./set-scores.js";
 import { type LookOptions, lookAt, type PictureSet, type SetSide, saveSide } from "./set-side.js";
-import type { Wanted } from "./set-statistics.js";
 
 export interface PictureSetOptions extends PlanOptions {
   readonly batchSize: number;
@@ -17,15 +18,20 @@ export interface PictureSetOptions extends PlanOptions {
   readonly saveStats?: string | undefined;
   /** Instead of loading them. */
   readonly networks?: GivenNetworks | undefined;
+  /** At most so many pairs, and one of each of at most so many classes, come back for a report; none by default. */
+  readonly galleryCount?: number | undefined;
+  readonly classCount?: number | undefined;
   readonly onProgress?: ((part: Part, done: number, total: number) => void) | undefined;
 }
 
 /** What is being looked at. */
-export type Part = "pairs" | "real" | "fake";
+export type Part = "pairs" | Side;
+type Side = "real" | "fake";
 
-/** By the papers' names: PSNR (dB), SSIM, LPIPS, FID, IS, FVD. */
-export interface PictureSetScores extends SetScores, Omit<ScoreSummary, "perClass"> {
+/** By the papers' names: PSNR (dB), SSIM, LPIPS, FID, KID, IS, FVD and the like. */
+export interface PictureSetScores extends SetScores, ScoreSummary {
   readonly metrics: SetScores["metrics"];
+  readonly gallery: readonly GalleryItem[];
   readonly protocol: Protocol;
 }
 
@@ -48,12 +54,12 @@ export async function scorePictureSets(
     const methods = await describeMethods(plan, networks, batchSize);
     const look = { plan, networks, batchSize, device, fid: methods.fid };
     const pairs = await lookAtPairs([real, fake], { ...look, options });
-    for (const [part, set] of Object.entries({ real, fake }) as [Part, PictureSet][])
+    for (const [side, set] of Object.entries({ real, fake }) as [Side, PictureSet][])
       sides.push(
         await lookAt(set, {
           ...look,
-          wanted: wantedOf(plan, part),
-          onProgress: (done, total) => options.onProgress?.(part, done, total),
+          wanted: wantedOf(plan, side),
+          onProgress: (done, total) => options.onProgress?.(side, done, total),
         }),
       );
     const [realSide, fakeSide] = sides as [SetSide, SetSide];
@@ -103,37 +109,43 @@ export async function saveSetStatistics(
   }
 }
 
-function wantedOf({ metrics }: Plan, part: Part): Wanted {
-  const [fid, is, fvd] = setMetrics.map((name) => metrics.includes(name));
-  return { fid: fid!, is: is! && part === "fake", fvd: fvd! };
-}
-
 const asksPairs = ({ metrics }: Plan): boolean =>
   pairMetrics.some((name) => metrics.includes(name));
 
-const noPairs = { metrics: {}, intervals: {}, perImage: [] };
+type PairScores = ScoreSummary & Pick<PictureSetScores, "gallery">;
+const noPairs: PairScores = {
+  ...{ metrics: {}, intervals: {}, perImage: [], perClass: [] },
+  gallery: [],
+};
 
 type PairOptions = Omit<LookOptions, "wanted" | "onProgress"> & { options: PictureSetOptions };
 
 async function lookAtPairs(
   [real, fake]: readonly [PictureSet, PictureSet],
   { plan, networks, options, batchSize, device }: PairOptions,
-): Promise<Pick<ScoreSummary, "metrics" | "intervals" | "perImage">> {
+): Promise<PairScores> {
   if (!asksPairs(plan) || typeof real === "string" || typeof fake === "string") return noPairs;
   const pairs = matchPairs(real, fake);
   const scoreboard = new Scoreboard(plan, networks.lpips);
   const onProgress = (done: number) => options.onProgress?.("pairs", done, pairs.length);
   await scorePairs(scoreboard, { real, fake, pairs }, { batchSize, device, onProgress });
-  const { metrics, intervals, perImage } = scoreboard.summary([]);
-  return { metrics, intervals, perImage };
+  const { galleryCount: count = 0, classCount = 0 } = options;
+  const wanted = { classes: real.classes, count, classCount };
+  const partners = new Map(pairs);
+  const gallery = await makeGallery(scoreboard, wanted, async (place) => {
+    const [original, recon] = [await real.load(place), await fake.load(partners.get(place)!)];
+    return { original, recon };
+  });
+  return { ...scoreboard.summary(real.classes), gallery };
 }
 
-/** Saved statistics are of FID's features. */
-function requireFiles({ metrics }: Plan, sets: readonly PictureSet[]): void {
-  const saved = sets.find((set) => typeof set === "string");
-  const others = metrics.filter((name) => name !== "fid");
+/** Saved statistics are moments of FID's features: all that FID needs, and of the real set FID-infinity. */
+function requireFiles({ metrics }: Plan, [real, fake]: readonly [PictureSet, PictureSet]): void {
+  const enough = typeof fake === "string" ? ["fid"] : ["fid", "fid-inf"];
+  const saved = [real, fake].find((set) => typeof set === "string");
+  const others = metrics.filter((name) => !enough.includes(name));
   if (saved === undefined || !others.length) return;
   throw new Error(
-    `Expected pictures for ${others.join(", ")}, received the statistics ${saved}. Ask for fid alone.`,
+    `Expected pictures for ${others.join(", ")}, received the statistics ${saved}. Ask for ${enough.join(",")} alone.`,
   );
 }

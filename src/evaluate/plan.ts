@@ -2,11 +2,12 @@
 // What a score then says about itself is protocol.ts.
 import type { Rounding } from "../data/batch.js";
 import type { Filter } from "../media/resample.js";
+import type { SsimBorder } from "../metrics/ssim.js";
 import type { TrunkName } from "../perceptual/lpips.js";
 
-/** Those of a pair of pictures come first, then those of two sets. */
+/** Those of a pair of pictures come first, then those of two sets: `pr` is precision and recall. */
 export const pairMetrics = ["psnr", "ssim", "ms-ssim", "lpips"] as const;
-export const setMetrics = ["fid", "is", "fvd"] as const;
+export const setMetrics = ["fid", "fid-inf", "kid", "pr", "is", "fvd"] as const;
 export const metricNames = [...pairMetrics, ...setMetrics] as const;
 export type PairMetric = (typeof pairMetrics)[number];
 export type MetricName = (typeof metricNames)[number];
@@ -57,6 +58,9 @@ export type FidTap = (typeof fidTaps)[number];
 export const fidInputs = ["tensorflow", "pytorch"] as const;
 export type FidInput = (typeof fidInputs)[number];
 
+/** Features of a set that are kept at most for KID, precision and recall, and FID-infinity: 82 MB of 2048 channels. */
+export const featuresKept = 10_000;
+
 /** What the metrics of a plan may be asked for by; all of it has defaults. */
 export interface PlanOptions {
   readonly metrics: readonly MetricName[];
@@ -68,6 +72,10 @@ export interface PlanOptions {
   readonly fidInput?: FidInput | undefined;
   /** vgg by default. */
   readonly lpipsTrunk?: TrunkName | undefined;
+  /** reflect by default, torchmetrics' way; see metrics/ssim.ts. */
+  readonly ssimBorder?: SsimBorder | undefined;
+  /** Let a GPU's frozen networks multiply in TensorFloat-32: some 3 times as fast, to about 1e-3. Not by default. */
+  readonly tf32?: boolean | undefined;
   /** Weight files; by default those that perceptual/weights.ts finds. A TorchScript module, a program, must be named. */
   readonly inceptionPath?: string | undefined;
   readonly i3dPath?: string | undefined;
@@ -80,22 +88,62 @@ export interface Plan {
   readonly fidTap: FidTap;
   readonly fidInput: FidInput;
   readonly lpipsTrunk: TrunkName;
+  readonly ssimBorder: SsimBorder;
+  readonly tf32: boolean;
   readonly inceptionPath: string | undefined;
   readonly i3dPath: string | undefined;
 }
 
-/** Defaults filled in. @throws a RangeError for an input that the protocol does not have */
+/** Defaults filled in. @throws a RangeError for what the protocol does not have */
 export function planOf(options: PlanOptions): Plan {
   const { metrics, protocol = "standard", fidTap = "2048", lpipsTrunk = "vgg" } = options;
   const { fidInput = "tensorflow", inceptionPath, i3dPath } = options;
-  if (protocol === "vitok-paper" && (fidInput !== "tensorflow" || fidTap !== "2048"))
-    throw new RangeError(
-      `Expected neither fid-input nor fid-tap for protocol vitok-paper, received ${fidInput} and ${fidTap}. ` +
-        "Leave them out, or use protocol standard.",
-    );
-  const paths = { inceptionPath, i3dPath };
-  return { metrics, protocol, rules: rules[protocol], fidTap, fidInput, lpipsTrunk, ...paths };
+  const { ssimBorder = "reflect", tf32 = false } = options;
+  if (protocol === "vitok-paper") {
+    if (fidInput !== "tensorflow" || fidTap !== "2048")
+      throw new RangeError(
+        `Expected neither fid-input nor fid-tap for protocol vitok-paper, received ${fidInput} and ${fidTap}. ` +
+          "Leave them out, or use protocol standard.",
+      );
+    const foreign = metrics.find((name) => featureMetrics.includes(name));
+    if (foreign)
+      throw new RangeError(
+        `Expected metrics that the author's evaluator has for protocol vitok-paper, received ${foreign}. ` +
+          "Leave it out, or use protocol standard.",
+      );
+  }
+  const networks = { fidTap, fidInput, lpipsTrunk, ssimBorder, tf32, inceptionPath, i3dPath };
+  return { metrics, protocol, rules: rules[protocol], ...networks };
 }
+
+/** Those that need the features themselves, not their moments alone. */
+const featureMetrics: readonly MetricName[] = ["fid-inf", "kid", "pr"];
+
+/** What is to be kept of a set. */
+export interface Wanted {
+  /** Moments of Inception's features. */
+  readonly fid: boolean;
+  /** An even sample of these features. */
+  readonly features: boolean;
+  readonly is: boolean;
+  readonly fvd: boolean;
+}
+
+/** What a plan needs of the real set and of the judged one. */
+export function wantedOf({ metrics }: Pick<Plan, "metrics">, side: "real" | "fake"): Wanted {
+  const has = (...names: MetricName[]) => names.some((name) => metrics.includes(name));
+  const isFake = side === "fake";
+  return {
+    fid: has("fid", "fid-inf"),
+    features: has("kid", "pr") || (isFake && has("fid-inf")),
+    is: isFake && has("is"),
+    fvd: has("fvd"),
+  };
+}
+
+/** Whether a metric needs Inception. */
+export const needsInception = ({ metrics }: Pick<Plan, "metrics">): boolean =>
+  metrics.some((name) => ["fid", "is", ...featureMetrics].includes(name));
 
 /** Names of metrics checked. @throws a RangeError that lists the known ones */
 export function parseMetrics(names: readonly string[]): MetricName[] {
@@ -109,7 +157,6 @@ export function parseMetrics(names: readonly string[]): MetricName[] {
 }
 
 /** How a score is called in the papers: FID, and FID-768 for another tap than theirs. */
-export function scoreName(metric: MetricName, { fidTap }: Pick<Plan, "fidTap">): string {
-  const name = metric.toUpperCase();
-  return metric === "fid" && fidTap !== "2048" ? `${name}-${fidTap}` : name;
+export function scoreName(name: string, { fidTap }: Pick<Plan, "fidTap">): string {
+  return fidTap !== "2048" && !/^(IS|FVD)$/.test(name) ? `${name}-${fidTap}` : name;
 }

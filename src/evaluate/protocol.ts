@@ -10,7 +10,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { torchVersion } from "../torch/index.js";
 import { version } from "../version.js";
 import type { Networks } from "./networks.js";
-import type { Plan, ProtocolName } from "./plan.js";
+import { featuresKept, type Plan, type ProtocolName, wantedOf } from "./plan.js";
 
 /** Which weights were judged; the hash is that of model.safetensors, null for a model that no file holds. */
 export type WeightsId = {
@@ -46,6 +46,10 @@ type Methods = {
   readonly lpips: string | null;
   /** Network, tap, input and the hash of its file; so are the next ones. */
   readonly fid: string | null;
+  /** What FID-infinity, KID, precision and recall are computed from, and how. */
+  readonly fidInf: string | null;
+  readonly kid: string | null;
+  readonly pr: string | null;
   /** Hash of the file that the originals' statistics came from, where it does not say that they are this set's. */
   readonly realStats: string | null;
   readonly is: string | null;
@@ -121,23 +125,35 @@ export function describeFiles(
 
 /** How the metrics of a plan are computed. `batchSize` is recorded where it changes a score. */
 export async function describeMethods(
-  { metrics, rules, fidTap, lpipsTrunk }: Plan,
+  plan: Plan,
   { image, video }: Pick<Networks, "image" | "video">,
   batchSize: number,
 ): Promise<Omit<Methods, "realStats">> {
+  const { metrics, rules, fidTap, lpipsTrunk, ssimBorder, tf32 } = plan;
   const isAsked = (name: Plan["metrics"][number]) => metrics.includes(name);
+  const describe = async (network: FeatureNetwork | undefined, tap: string) =>
+    (await describeNetwork(network!, tap)) + (tf32 ? "; TensorFloat-32" : "");
+  const tap = `tap ${fidTap}`;
+  const sampled = async (how: string) =>
+    `${await describe(image, tap)}; ${how} of at most ${featuresKept} features, evenly sampled`;
+  const border = ssimBorder === "valid" ? "windows within the picture" : "mirrored border";
   const { isPsnrPooled, isByFrame, splits, splitOrder } = rules;
   const frames = isByFrame ? "; clips by frame index" : "";
   const parts = splits === 1 ? "the whole set" : `${splits} splits, ${splitOrder}`;
   return {
     psnr: isAsked("psnr") ? (isPsnrPooled ? "pooled error of a batch" : "per picture") : null,
     batchSize: isAsked("psnr") && isPsnrPooled ? batchSize : null,
-    ssim: isAsked("ssim") ? "11 x 11 Gaussian, sigma 1.5, mirrored border" : null,
-    msSsim: isAsked("ms-ssim") ? "5 scales, 11 x 11 Gaussian, sigma 1.5" : null,
-    lpips: isAsked("lpips") ? await describeLpips(lpipsTrunk) : null,
-    fid: isAsked("fid") ? (await describeNetwork(image!, `tap ${fidTap}`)) + frames : null,
-    is: isAsked("is") ? `${await describeNetwork(image!, "logits")}; ${parts}${frames}` : null,
-    fvd: isAsked("fvd") ? await describeNetwork(video!, "logits") : null,
+    ssim: isAsked("ssim") ? `11 x 11 Gaussian, sigma 1.5, ${border}` : null,
+    msSsim: isAsked("ms-ssim") ? `5 scales, 11 x 11 Gaussian, sigma 1.5, ${border}` : null,
+    lpips: isAsked("lpips")
+      ? (await describeLpips(lpipsTrunk)) + (tf32 ? "; TensorFloat-32" : "")
+      : null,
+    fid: wantedOf(plan, "real").fid ? (await describe(image, tap)) + frames : null,
+    fidInf: isAsked("fid-inf") ? await sampled("15 subsets") : null,
+    kid: isAsked("kid") ? await sampled("100 subsets of at most 1000") : null,
+    pr: isAsked("pr") ? await sampled("3rd neighbours") : null,
+    is: isAsked("is") ? `${await describe(image, "logits")}; ${parts}${frames}` : null,
+    fvd: isAsked("fvd") ? await describe(video, "logits") : null,
   };
 }
 

@@ -1,12 +1,14 @@
 // One pass of a set through a tokenizer and all metrics at once, and its state, so that a killed evaluation goes on where
-// it was. Reading the set is reconstruction.ts. Legend: B batch, T frames, H W pixels.
-import { type Batch, pixelsOf, roundToBytes } from "../data/batch.js";
+// it was and parts looked at by several processes become one. What a batch holds goes to the model's device once, as bytes;
+// only scores come back. Reading the set is reconstruction.ts. Legend: B batch, T frames, H W pixels.
+import { existsSync } from "node:fs";
+import { type Batch, roundToBytes, toDevice, toPixels } from "../data/batch.js";
 import { ArtefactCounter, type ArtefactSums } from "../metrics/artefacts.js";
 import { readSafetensors, readSafetensorsHeader, writeSafetensors } from "../nn/safetensors.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import { noGrad, scope, Tensor } from "../torch/index.js";
+import { noGrad, scope, type Tensor } from "../torch/index.js";
 import type { Networks } from "./networks.js";
-import type { Plan } from "./plan.js";
+import { type Plan, wantedOf } from "./plan.js";
 import { Scoreboard, type ScoreboardState } from "./scoreboard.js";
 import { SetStatistics } from "./set-statistics.js";
 
@@ -35,7 +37,7 @@ interface SavedFacts {
 }
 
 /** Where a pass stands in its set. */
-type Position = Pick<SavedFacts, "nextSample" | "unreadable">;
+export type Position = Pick<SavedFacts, "nextSample" | "unreadable">;
 
 export class ReconstructionPass {
   readonly real: SetStatistics;
@@ -57,12 +59,10 @@ export class ReconstructionPass {
     this.#plan = plan;
     this.#networks = networks;
     this.#keep = keep;
-    const [fid, is, fvd] = (["fid", "is", "fvd"] as const).map((name) =>
-      plan.metrics.includes(name),
-    ) as [boolean, boolean, boolean];
-    const wanted = { fid: fid && !hasRealMoments, is: false, fvd };
-    this.real = new SetStatistics(plan, networks, { count, wanted });
-    this.fake = new SetStatistics(plan, networks, { count, wanted: { fid, is, fvd } });
+    const wanted = wantedOf(plan, "real");
+    const realWanted = { ...wanted, fid: wanted.fid && !hasRealMoments };
+    this.real = new SetStatistics(plan, networks, { count, wanted: realWanted });
+    this.fake = new SetStatistics(plan, networks, { count, wanted: wantedOf(plan, "fake") });
     this.scoreboard = new Scoreboard(plan, networks.lpips);
   }
 
@@ -73,8 +73,8 @@ export class ReconstructionPass {
         const { original, recon, pixels } = this.reconstruct(batch);
         this.scoreboard.update(batch, original, recon);
         this.artefacts.update(original, recon, pixels);
-        this.real.update(original);
-        this.fake.update(recon);
+        this.real.update(original, batch.indices);
+        this.fake.update(recon, batch.indices);
       }),
     );
   }
@@ -83,20 +83,19 @@ export class ReconstructionPass {
   reconstruct(
     batch: Pick<Batch, "bytes" | "shape">,
   ): Record<"original" | "recon" | "pixels", Tensor> {
-    const { device } = this.#tokenizer.encoder.norm.weight;
     return noGrad(() =>
       scope(() => {
-        const posterior = this.#tokenizer.encode(pixelsOf(batch, { device }));
+        const original = toDevice(batch, this.#device);
+        const posterior = this.#tokenizer.encode(toPixels(original));
         const { grid, size } = posterior;
         const pixels = this.#tokenizer.decode(posterior.mode(), grid, { size, keep: this.#keep });
-        const bytes = Tensor.from(batch.bytes, batch.shape).to({ device });
-        return {
-          original: bytes.permute([0, 4, 1, 2, 3]).contiguous(),
-          recon: roundToBytes(pixels, this.#plan.rules.rounding),
-          pixels,
-        };
+        return { original, recon: roundToBytes(pixels, this.#plan.rules.rounding), pixels };
       }),
     );
+  }
+
+  get #device(): string {
+    return this.#tokenizer.encoder.norm.weight.device;
   }
 
   /** Writes everything seen so far, whole or not at all. */
@@ -133,16 +132,32 @@ export class ReconstructionPass {
         const own = tensors.filter(([name]) => name.startsWith(`${side}.`));
         this[side].restore(
           Object.fromEntries(own.map(([name, tensor]) => [name.slice(side.length + 1), tensor])),
+          this.#device,
         );
       }
     });
     return { nextSample, unreadable };
   }
 
+  /** Adds what a pass over another part of the set has seen; the other stays as it is. */
+  merge(other: ReconstructionPass): void {
+    this.real.merge(other.real);
+    this.fake.merge(other.fake);
+    this.scoreboard.merge(other.scoreboard);
+    this.artefacts.merge(other.artefacts);
+  }
+
   dispose(): void {
     this.real.dispose();
     this.fake.dispose();
   }
+}
+
+/** Where the pass of a saved state stands: the next sample; undefined where there is no such file. */
+export function readPosition(path: string): number | undefined {
+  if (!existsSync(path)) return undefined;
+  const { evaluation = "{}" } = readSafetensorsHeader(path).metadata;
+  return (JSON.parse(evaluation) as Partial<SavedFacts>).nextSample;
 }
 
 function requireSame(

@@ -1,26 +1,34 @@
-// Reconstruction scores as the parts of a report page that they fill.
+// Scores, of a model or between two sets of files, as the parts of a report page that they fill.
+import type { PictureSetScores } from "./picture-sets.js";
 import type { ReconstructionScores } from "./reconstruction.js";
 import type { ReportData, Score } from "./report.js";
+import type { Scores } from "./scoreboard.js";
+
+/** What both have; pictures and artefacts where there are some. */
+type Scored = Omit<PictureSetScores, "gallery"> &
+  Partial<Pick<ReconstructionScores, "gallery" | "unreadable" | "artefacts">>;
 
 type Parts = Pick<
   ReportData,
   "scores" | "protocol" | "gallery" | "files" | "unreadable" | "classes" | "artefacts" | "warnings"
 >;
 
-/** Scores with their intervals, the passport, pictures, classes, artefacts and the files by PSNR, worst first. */
-export function reportOf(scores: ReconstructionScores): Parts {
-  const { metrics, perImage, perClass, protocol, gallery, warnings, unreadable } = scores;
-  const files = perImage.flatMap(({ file, scores: { PSNR } }) =>
-    PSNR === undefined ? [] : [{ file, psnr: PSNR }],
-  );
+/** Scores with their intervals, the passport, pictures, classes, artefacts and the files by their first score, worst first. */
+export function reportOf(scores: Scored): Parts {
+  const { metrics, perImage, perClass, protocol, warnings } = scores;
+  const { gallery = [], unreadable = [], artefacts } = scores;
+  const first = Object.keys(perImage[0]?.scores ?? {})[0] ?? "";
+  const isWorse = lowerIsBetter(first) ? -1 : 1;
+  const byFirst = <T extends { scores: Scores }>(rows: readonly T[]) =>
+    [...rows].sort((a, b) => isWorse * ((a.scores[first] ?? 0) - (b.scores[first] ?? 0)));
   const told = Object.entries(protocol).filter(([, value]) => value !== null);
   return {
     scores: Object.entries(metrics).map(([name, value]) => cardOf(name, value, scores)),
     protocol: Object.fromEntries(told),
     gallery,
-    files: files.sort((a, b) => a.psnr - b.psnr),
-    classes: [...perClass].sort((a, b) => (a.scores.PSNR ?? 0) - (b.scores.PSNR ?? 0)),
-    artefacts: artefactsOf(scores),
+    files: first ? byFirst(perImage) : [],
+    classes: byFirst(perClass),
+    ...(artefacts ? { artefacts: artefactsOf(artefacts) } : {}),
     warnings,
     unreadable,
   };
@@ -29,18 +37,20 @@ export function reportOf(scores: ReconstructionScores): Parts {
 function cardOf(
   name: string,
   value: number,
-  { intervals, deviations }: ReconstructionScores,
+  { intervals, deviations }: Pick<Scored, "intervals" | "deviations">,
 ): Score {
   const spread = deviations[name] ?? intervals[name] ?? Number.NaN;
   return {
     ...{ name, value },
     ...(Number.isFinite(spread) ? { interval: spread } : {}),
     ...(name === "PSNR" ? { unit: "dB" } : {}),
-    better: /LPIPS|FID|FVD/.test(name) ? "lower" : "higher",
+    better: lowerIsBetter(name) ? "lower" : "higher",
   };
 }
 
-function artefactsOf({ artefacts }: ReconstructionScores): Record<string, string> {
+const lowerIsBetter = (name: string): boolean => /LPIPS|FID|KID|FVD/.test(name);
+
+function artefactsOf(artefacts: ReconstructionScores["artefacts"]): Record<string, string> {
   const { grid, drift, saturated, nonFinite } = artefacts;
   const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
   const [red, green, blue] = drift.map((value) => value.toFixed(2));

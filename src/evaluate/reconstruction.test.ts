@@ -11,12 +11,19 @@ import { drawnSource } from "../data/drawn-source.js";
 import type { Source } from "../data/source.js";
 import { joinFrames } from "../media/clip.js";
 import { MediaError } from "../media/error.js";
-import { frechetDistance } from "../metrics/frechet.js";
+import { extrapolateFrechet, frechetDistance } from "../metrics/frechet.js";
 import { InceptionScore } from "../metrics/inception-score.js";
+import { kernelDistance } from "../metrics/kernel-distance.js";
 import { Moments } from "../metrics/moments.js";
+import { precisionRecall } from "../metrics/precision-recall.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
 import { liveTensors, scope, Tensor } from "../torch/index.js";
-import { type EvaluateOptions, evaluateReconstruction } from "./reconstruction.js";
+import {
+  type EvaluateOptions,
+  evaluatePart,
+  evaluateReconstruction,
+  type ReconstructionScores,
+} from "./reconstruction.js";
 
 const folder = mkdtempSync(join(tmpdir(), "vitok-evaluate-"));
 const tokenizer = Tokenizer.create("Tiw48d1-Tiw48d1/1x8x4", { seed: 1 });
@@ -30,7 +37,7 @@ afterAll(() => {
 const set = drawnSource({ count: 22, size: 32, split: "val" });
 const options: EvaluateOptions = {
   ...{ size: 32, batchSize: 4, networks, fidTap: "64" },
-  metrics: ["psnr", "ssim", "fid", "is"],
+  metrics: ["psnr", "ssim", "fid", "kid", "is"],
 };
 
 /** Clips of three drawn pictures each. */
@@ -131,6 +138,81 @@ describe("the pass", () => {
   });
 });
 
+describe("scores of features", () => {
+  const metrics = ["fid", "fid-inf", "kid", "pr"] as const;
+
+  test("are those that each gives by itself of all features", async () => {
+    const scores = await evaluateReconstruction(tokenizer, set, { ...options, metrics });
+    const [real, fake] = await bothSides(tokenizer, set);
+    scope(() => {
+      const [x, y] = [real, fake].map(
+        (bytes) => stubInception.forward(bytes.squeeze(2), ["64"])["64"],
+      ) as [Tensor, Tensor];
+      const { precision, recall } = precisionRecall(x, y);
+      const moments = new Moments(64);
+      moments.update(x);
+      const { distance } = extrapolateFrechet(moments, y);
+      moments.dispose();
+      const { mean, deviation } = kernelDistance(x, y);
+      expect(scores.metrics).toMatchObject({
+        "rKID-64": near(mean),
+        "rPrecision-64": precision,
+        "rRecall-64": recall,
+      });
+      expect(scores.deviations["rKID-64"]).toBeLessThan(1e-6 * mean); // a subset is the whole set
+      expect(deviation).toBeLessThan(1e-6 * mean);
+      // Subsets of features are drawn from them in another order: the line through them is about the same.
+      expect(Math.abs(scores.metrics["rFID-inf-64"]! - distance)).toBeLessThan(0.2 * distance);
+    });
+    expect(scores.protocol.kid).toContain("tap 64");
+    expect(scores.protocol.psnr).toBeNull();
+  });
+
+  test("are no part of the paper's protocol", async () => {
+    const paper = { ...options, metrics, fidTap: "2048", protocol: "vitok-paper" } as const;
+    await expect(evaluateReconstruction(tokenizer, set, paper)).rejects.toThrow(
+      /author's evaluator has.*received fid-inf/,
+    );
+  });
+});
+
+describe("parts of a set, in processes of their own", () => {
+  test.each(["standard", "vitok-paper"] as const)(
+    "have the scores of the whole under protocol %s, whoever ends last",
+    async (protocol) => {
+      const metrics =
+        protocol === "standard"
+          ? (["psnr", "ssim", "fid", "kid", "is"] as const)
+          : (["psnr", "ssim"] as const);
+      const { fidTap, ...rest } = options;
+      const scoring = {
+        ...rest,
+        metrics,
+        protocol,
+        ...(protocol === "standard" ? { fidTap } : {}),
+      };
+      const whole = await evaluateReconstruction(tokenizer, set, scoring);
+      const path = join(folder, `${protocol}.safetensors`);
+      const before = liveTensors();
+      const evaluate = (index: number, isResumed = false) =>
+        evaluatePart(tokenizer, set, {
+          ...scoring,
+          ...{ part: { index, count: 3 }, state: { path, isResumed } },
+        });
+      expect(await evaluate(2)).toEqual({ waitingFor: [1, 2] });
+      expect(await evaluate(0)).toEqual({ waitingFor: [2] });
+      expect(await evaluate(0, true)).toEqual({ waitingFor: [2] }); // nothing is left to do
+      const scores = (await evaluate(1)) as ReconstructionScores;
+      expect(liveTensors()).toBe(before);
+      for (const [name, value] of Object.entries(whole.metrics))
+        expect(scores.metrics[name]).toEqual(near(value));
+      expect(scores.perImage).toEqual(whole.perImage);
+      expect(scores.protocol).toEqual(whole.protocol);
+      expect(readdirSync(folder).filter((file) => file.startsWith(protocol))).toEqual([]);
+    },
+  );
+});
+
 describe("a killed evaluation", () => {
   const path = join(folder, "state.safetensors");
   const state = { path, isResumed: true, everyMs: 0 };
@@ -148,8 +230,7 @@ describe("a killed evaluation", () => {
     const resumed = await evaluateReconstruction(tokenizer, set, { ...options, state, onProgress });
     expect(liveTensors()).toBe(before);
     expect(seen).toEqual([12, 16, 20, 22]);
-    for (const [name, value] of Object.entries(whole.metrics))
-      expect(resumed.metrics[name]).toEqual(near(value));
+    expect(resumed.metrics).toEqual(whole.metrics);
     expect(resumed.perImage).toEqual(whole.perImage);
     expect(resumed.artefacts).toEqual(whole.artefacts);
     expect(resumed.protocol).toEqual(whole.protocol);

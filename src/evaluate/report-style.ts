@@ -57,8 +57,9 @@ th { font-weight: 400; padding-right: 1.5rem; }
 td:last-child { text-align: right; white-space: nowrap; }
 .facts th { color: var(--soft); width: 13rem; }
 .facts td:last-child { text-align: left; white-space: normal; }
-.classes td { text-align: right; white-space: nowrap; padding-left: 1.5rem; font-variant-numeric: tabular-nums; }
-.classes tr:first-child { color: var(--soft); }
+.numbers td { text-align: right; white-space: nowrap; padding-left: 1.25rem; }
+.numbers + article { margin-top: 2rem; }
+.numbers tr:first-child { color: var(--soft); }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1.5rem 3rem; align-items: start; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .9rem 1.1rem; overflow-x: auto; font-size: .85rem; line-height: 1.55; }
 code { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; }

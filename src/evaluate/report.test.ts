@@ -38,9 +38,16 @@ const data: ReportData = {
     },
   ],
   gallery: [
-    { file: "a&b.png", original: clip(0), recon: clip(3), psnr: 31.456, note: "worst of 2" },
+    {
+      ...{ file: "a&b.png", original: clip(0), recon: clip(3), psnr: 31.456 },
+      ...{ group: "worst", note: "worst of 2" },
+    },
+    {
+      ...{ file: "c.png", original: clip(1), recon: clip(2), psnr: 30 },
+      ...{ group: "class", note: "<moon>" },
+    },
   ],
-  files: [18, 20, 22].map((psnr) => ({ file: `${psnr}.png`, psnr })),
+  files: [18, 20, 22].map((PSNR) => ({ file: `${PSNR}.png`, scores: { PSNR, SSIM: 0.5 } })),
   classes: [{ name: "<moon>", count: 7, scores: { PSNR: 19.5 } }],
   artefacts: { grid: "0.1 of 255" },
   warnings: ["few samples"],
@@ -62,7 +69,7 @@ describe("the report", () => {
       expect(page).toContain(text);
     }
     expect(page).toContain("<th>ema</th><td>none</td>");
-    expect(page.match(/src="data:image\/webp;base64,/g)).toHaveLength(3);
+    expect(page.match(/src="data:image\/webp;base64,/g)).toHaveLength(6);
     expect(page).toContain("magnified 4 times");
     expect(page).toContain("<svg");
   });
@@ -72,6 +79,10 @@ describe("the report", () => {
     expect(page).toContain("<th>&lt;moon&gt;</th><td>7</td><td>19.50</td>");
     expect(page).toContain("<th>grid</th><td>0.1 of 255</td>");
     expect(page).toContain('<p class="warning">few samples</p>');
+    expect(page).toMatch(
+      /<h2>Classes<[\s\S]*in the middle of its class[\s\S]*<em>&lt;moon&gt;<[\s\S]*<h2>Files/,
+    );
+    expect(page).toContain("<td>PSNR</td><td>SSIM</td></tr><tr><th>18.png</th><td>18.00</td>");
     expect(page).toContain("<h2>Worst</h2>");
     expect(page).not.toContain("<h2>Best</h2>");
   });

@@ -26,7 +26,9 @@ export interface GalleryItem {
   readonly original: Clip;
   readonly recon: Clip;
   readonly psnr: number;
-  /** Why it is shown: "worst of 500", "best of 500"; absent for a plain sample. */
+  /** Why it is shown; absent for a plain sample. */
+  readonly group?: "worst" | "best" | "class";
+  /** "worst of 500", or the name of the class. */
   readonly note?: string;
 }
 
@@ -37,9 +39,17 @@ export interface ClassRow {
   readonly scores: Readonly<Record<string, number>>;
 }
 
+/** One file's own scores, the one that files are ordered by first. */
+export interface FileRow {
+  readonly file: string;
+  readonly scores: Readonly<Record<string, number>>;
+}
+
 export interface ReportData {
   /** The model's variant, or a run's name. */
   readonly title: string;
+  /** What kind of page it is, above the title; by default a reconstruction report. */
+  readonly kicker?: string;
   /** One sentence below it: what was trained on what, for how long. */
   readonly summary?: string;
   readonly scores: readonly Score[];
@@ -53,8 +63,8 @@ export interface ReportData {
   readonly artefacts?: Readonly<Record<string, string>>;
   /** What a reader of the scores has to know. */
   readonly warnings?: readonly string[];
-  /** By PSNR, worst first; the page shows both ends. */
-  readonly files?: readonly { readonly file: string; readonly psnr: number }[];
+  /** Worst first; the page shows both ends, and says what they are ordered by. */
+  readonly files?: readonly FileRow[];
   /** The command that makes this page again. */
   readonly command?: string;
   /** The recipe, as YAML or JSON text. */
@@ -77,22 +87,28 @@ export async function writeReport(folder: string, data: ReportData): Promise<str
 
 /** The page as text. */
 export async function renderReport(data: ReportData): Promise<string> {
-  const galleries = await Promise.all(
-    gallerySections.map(async ({ title, isIn }) => {
-      const items = data.gallery.filter(({ note = "" }) => isIn(note));
-      const rows = await Promise.all(items.map(galleryRow));
-      return section(title, galleryNote(items), rows.join("\n"));
-    }),
+  const [samples, worst, best, ofClasses] = await Promise.all(
+    [undefined, "worst", "best", "class"].map((group) =>
+      galleryRows(data.gallery.filter((item) => item.group === group)),
+    ),
   );
+  const note = galleryNote(data.gallery);
+  const [order = "PSNR"] = Object.keys(data.files?.[0]?.scores ?? {});
   const sections = [
     heading(data),
     scores(data.scores),
     warnings(data.warnings ?? []),
-    ...galleries,
+    section("Pictures", note, samples!),
+    section("Worst", note, worst!),
+    section("Best", note, best!),
     section("Training", "", charts(data.charts ?? [])),
     section("Artefacts", "What a mean score hides.", facts(data.artefacts ?? {})),
-    section("Classes", "Means over the files of each, worst first.", classes(data.classes ?? [])),
-    section("Files", "By PSNR, the two ends of the set.", ends(data.files ?? [])),
+    section(
+      "Classes",
+      `Means over the files of each, worst first.${ofClasses ? " Pictures: the one in the middle of its class." : ""}`,
+      classes(data.classes ?? []) + ofClasses,
+    ),
+    section("Files", `By ${order}, the two ends of the set.`, ends(data.files ?? [])),
     section("Protocol", "What the scores were measured on, and how.", facts(data.protocol)),
     section("Reproduce", "", reproduce(data)),
     section("Unreadable files", "Left out of every score.", unreadable(data.unreadable ?? [])),
@@ -115,9 +131,9 @@ ${sections.filter(Boolean).join("\n")}
 `;
 }
 
-function heading({ title, summary }: ReportData): string {
+function heading({ title, summary, kicker = "ViTok reconstruction report" }: ReportData): string {
   const sentence = summary ? `\n<p class="summary">${html(summary)}</p>` : "";
-  return `<header>\n<p class="kicker">ViTok reconstruction report</p>\n<h1>${html(title)}</h1>${sentence}\n</header>`;
+  return `<header>\n<p class="kicker">${html(kicker)}</p>\n<h1>${html(title)}</h1>${sentence}\n</header>`;
 }
 
 /** A section, or nothing where it has no content. */
@@ -144,11 +160,9 @@ function warnings(list: readonly string[]): string {
   return list.map((text) => `<p class="warning">${html(text)}</p>`).join("\n");
 }
 
-const gallerySections = [
-  { title: "Pictures", isIn: (note: string) => !/^(worst|best)/.test(note) },
-  { title: "Worst", isIn: (note: string) => note.startsWith("worst") },
-  { title: "Best", isIn: (note: string) => note.startsWith("best") },
-];
+async function galleryRows(items: readonly GalleryItem[]): Promise<string> {
+  return (await Promise.all(items.map(galleryRow))).join("\n");
+}
 
 function galleryNote(gallery: readonly GalleryItem[]): string {
   const frames = gallery.some(({ original }) => original.frames > 1)
@@ -193,21 +207,23 @@ function classes(list: readonly ClassRow[]): string {
       .reduce((row, cell) => row + cell, `<th>${html(name)}</th>`);
   const head = ["files", ...names].map((name) => `<td>${html(name)}</td>`).join("");
   const rows = list.map((row) => `<tr>${cells(row)}</tr>`);
-  return `<table class="classes"><tr><th></th>${head}</tr>${rows.join("")}</table>`;
+  return `<table class="numbers"><tr><th></th>${head}</tr>${rows.join("")}</table>`;
 }
 
-function ends(files: readonly { file: string; psnr: number }[]): string {
-  if (files.length === 0) return "";
-  const rows = (part: typeof files) =>
-    part
-      .map(({ file, psnr }) => `<tr><th>${html(file)}</th><td>${decibel(psnr)}</td></tr>`)
-      .join("");
+function ends(files: readonly FileRow[]): string {
+  const names = Object.keys(files[0]?.scores ?? {});
+  if (names.length === 0) return "";
+  const row = ({ file, scores }: FileRow) =>
+    `<tr><th>${html(file)}</th>${names.map((name) => `<td>${significant(scores[name]!, 4)}</td>`).join("")}</tr>`;
+  const head = names.map((name) => `<td>${html(name)}</td>`).join("");
   const shown = Math.min(endsShown, Math.ceil(files.length / 2));
   const worst = files.slice(0, shown);
   const best = files.slice(shown).slice(-endsShown).reverse();
-  const column = (name: string, part: typeof files) =>
-    part.length ? `<table><caption>${name}</caption>${rows(part)}</table>` : "";
-  return `<div class="columns">${column("Worst", worst)}${column("Best", best)}</div>`;
+  const table = (name: string, part: readonly FileRow[]) =>
+    part.length
+      ? `<table class="numbers"><tr><th>${name}</th>${head}</tr>${part.map(row).join("")}</table>`
+      : "";
+  return `<div class="columns">${table("Worst", worst)}${table("Best", best)}</div>`;
 }
 
 function facts(entries: Readonly<Record<string, string | number | boolean | null>>): string {

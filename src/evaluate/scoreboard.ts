@@ -3,10 +3,10 @@
 import { lpips } from "../metrics/lpips.js";
 import { type PictureMetric, summarise } from "../metrics/metric.js";
 import { msSsim } from "../metrics/ms-ssim.js";
-import { psnr, psnrOfError } from "../metrics/psnr.js";
+import { psnr } from "../metrics/psnr.js";
 import { ssim } from "../metrics/ssim.js";
 import type { Lpips } from "../perceptual/lpips.js";
-import { scope, type Tensor } from "../torch/index.js";
+import { call, scope, stack, type Tensor } from "../torch/index.js";
 import { type PairMetric, type Plan, pairMetrics } from "./plan.js";
 
 /** By the papers' names: PSNR (dB), SSIM, LPIPS. */
@@ -52,33 +52,76 @@ export class Scoreboard {
   readonly state: ScoreboardState;
   readonly #plan: Plan;
   /** PSNR is always among them: reports are ordered by it. */
-  readonly #measures: ReadonlyMap<string, () => PictureMetric>;
+  readonly #metrics: ReadonlyMap<PairMetric, PictureMetric>;
 
   /** Goes on from `state`, where there is one. The network stays the caller's. */
   constructor(plan: Plan, network: Lpips | undefined, state?: ScoreboardState) {
-    const make = { psnr, ssim, "ms-ssim": msSsim, lpips: () => lpips(network!) };
+    const { ssimBorder: border } = plan;
+    const make: Record<PairMetric, () => PictureMetric> = {
+      psnr,
+      ssim: () => ssim({ border }),
+      "ms-ssim": () => msSsim({ border }),
+      lpips: () => lpips(network!),
+    };
     const asked = pairMetrics.filter((name) => name === "psnr" || plan.metrics.includes(name));
     this.#plan = plan;
-    this.#measures = new Map(asked.map((name) => [name, make[name]]));
+    this.#metrics = new Map(asked.map((name) => [name, make[name]()]));
     const values = Object.fromEntries(asked.map((name) => [name, []]));
     this.state = state ?? { files: [], places: [], labels: [], values, pooled: [] };
   }
 
-  /** Adds a batch: bytes 0..255 as uint8 [B, 3, T, H, W]. */
+  /** Adds a batch: bytes 0..255 as uint8 [B, 3, T, H, W]; `indices` are the files' places in the set. */
   update({ files, indices, labels }: BatchFiles, real: Tensor, fake: Tensor): void {
     const { state } = this;
     const frames = real.size(2);
     state.files.push(...files);
     state.places.push(...indices);
     state.labels.push(...labels);
-    for (const [name, make] of this.#measures) {
-      const metric = make();
-      metric.update(real, fake);
-      for (let i = 0; i < files.length; i++)
-        state.values[name]!.push(mean(metric.values.slice(i * frames, (i + 1) * frames)));
-    }
-    if (this.#plan.rules.isPsnrPooled)
-      state.pooled.push({ psnr: pooledPsnr(real, fake), count: files.length });
+    const names = [...this.#metrics.keys()];
+    const rows = this.#measure(real, fake);
+    for (const [i, name] of names.entries())
+      for (let file = 0; file < files.length; file++)
+        state.values[name]!.push(mean(rows[i]!.slice(file * frames, (file + 1) * frames)));
+    if (!this.#plan.rules.isPsnrPooled) return;
+    state.pooled.push({ psnr: pooledPsnr(rows.at(-1)!.slice(0, frames)), count: files.length });
+  }
+
+  /** Adds what a scoreboard of another part of the set holds; the files stay in the set's order. */
+  merge(other: Scoreboard): void {
+    const { files, places, labels, values, pooled } = this.state;
+    files.push(...other.state.files);
+    places.push(...other.state.places);
+    labels.push(...other.state.labels);
+    for (const [name, own] of Object.entries(values)) own.push(...other.state.values[name]!);
+    pooled.push(...other.state.pooled);
+    const order = places.map((_, i) => i).sort((a, b) => places[a]! - places[b]!);
+    const sort = <T>(list: T[]) => list.splice(0, list.length, ...order.map((i) => list[i]!));
+    for (const list of [places, labels, ...Object.values(values)]) sort(list);
+    sort(files);
+  }
+
+  /**
+   * What each metric says of each frame, clip by clip; where errors are pooled, last those of each frame index. All in one
+   * transfer, so that a GPU is waited for once a batch.
+   */
+  #measure(real: Tensor, fake: Tensor): number[][] {
+    const numbers = scope(() => {
+      const [x, y] = [real, fake].map((bytes) => bytes.to({ dtype: "float32" })) as [
+        Tensor,
+        Tensor,
+      ];
+      const rows = [...this.#metrics.values()].map((metric) => metric.measure(x, y));
+      const pictures = rows[0]!.size(0);
+      if (this.#plan.rules.isPsnrPooled) {
+        const errors = x.sub(y).to({ dtype: "float64" }).square().mean([0, 1, 3, 4]); // [T]
+        rows.push(call("constant_pad_nd", errors, [0, pictures - errors.size(0)], 0));
+      }
+      return [...stack(rows).flatten().toArray()].map(Number);
+    });
+    const width = real.size(0) * real.size(2);
+    return Array.from({ length: numbers.length / width }, (_, i) =>
+      numbers.slice(i * width, (i + 1) * width),
+    );
   }
 
   /** One a file, in the order of update(). */
@@ -127,13 +170,6 @@ export class Scoreboard {
 
 const mean = (values: readonly number[]): number => summarise(values).mean;
 
-/** Of the mean squared error over the batch, by frame index, then the mean: [B, 3, T, H, W] in 0..255 -> dB */
-function pooledPsnr(real: Tensor, fake: Tensor): number {
-  return scope(() => {
-    const error = real
-      .to({ dtype: "float64" })
-      .sub(fake.to({ dtype: "float64" }))
-      .square();
-    return mean([...psnrOfError(error.mean([0, 1, 3, 4])).toArray()].map(Number));
-  });
-}
+/** Of the mean squared errors of each frame index over a batch: their PSNRs' mean, dB. */
+const pooledPsnr = (errors: readonly number[]): number =>
+  mean(errors.map((error) => Math.min(100, 10 * Math.log10(255 ** 2 / error))));

@@ -3,11 +3,11 @@ import { existsSync } from "node:fs";
 import type { Source } from "../data/source.js";
 import { scope } from "../torch/index.js";
 import type { Networks } from "./networks.js";
-import type { Plan } from "./plan.js";
+import type { Plan, Wanted } from "./plan.js";
 import { describeFiles, listHash, type Protocol } from "./protocol.js";
 import { readAhead, runsOfOneSize, stackClips } from "./read-ahead.js";
 import { loadReference, saveReference } from "./reference.js";
-import { SetStatistics, type Wanted } from "./set-statistics.js";
+import { SetStatistics } from "./set-statistics.js";
 
 /** Files, or the path of saved statistics (.npz), which serve FID alone. */
 export type PictureSet = Source | string;
@@ -20,7 +20,7 @@ export interface SetSide {
   readonly fileHash: string | null;
   /** Clips; NaN where saved statistics do not tell. */
   readonly count: number;
-  readonly statistics: Pick<SetStatistics, "fid" | "fvd" | "is" | "dispose">;
+  readonly statistics: Pick<SetStatistics, "fid" | "fvd" | "is" | "features" | "dispose">;
   readonly warning?: string | undefined;
 }
 
@@ -46,7 +46,8 @@ async function loadSide(path: string, { plan, fid, device }: LookOptions): Promi
   const facts = { fid, ...describeFiles({ name: path, hash: null }, device) };
   const reference = await loadReference(path, facts, Number(plan.fidTap));
   const { moments, set: name, setHash, hash: fileHash, warning } = reference;
-  const statistics = { fid: [moments], fvd: [], is: [], dispose: () => moments.dispose() };
+  const none = { fvd: [], is: [], features: [] };
+  const statistics = { fid: [moments], ...none, dispose: () => moments.dispose() };
   return { name, setHash, fileHash, count: moments.count, statistics, warning };
 }
 
@@ -59,7 +60,11 @@ async function readSide(set: Source, options: LookOptions): Promise<SetSide> {
   try {
     for await (const { start, items } of readAhead({ count, chunk }, (i) => set.load(i))) {
       for (const [first, end] of runsOfOneSize(items))
-        scope(() => statistics.update(stackClips(items.slice(first, end), device)));
+        scope(() => {
+          const clips = items.slice(first, end);
+          const numbers = clips.map((_, i) => start + first + i);
+          statistics.update(stackClips(clips, device), numbers);
+        });
       onProgress(start + items.length, count);
     }
     return side;

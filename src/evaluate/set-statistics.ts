@@ -1,19 +1,17 @@
-// What is kept of one whole set to score it against another: moments of features for FID and FVD, class statistics for
-// IS. Memory does not grow with the set. Legend: B batch, T frames, H W pixels.
+// What is kept of one whole set to score it against another: moments of features for FID and FVD, a bounded sample of them
+// for KID and its like, class statistics for IS. Memory does not grow with the set. Legend: B batch, T frames, H W pixels.
+import { FeatureReservoir } from "../metrics/feature-reservoir.js";
 import { InceptionScore } from "../metrics/inception-score.js";
 import { Moments } from "../metrics/moments.js";
 import type { Tap } from "../perceptual/feature-network.js";
 import { foldFrames } from "../perceptual/frames.js";
-import { noGrad, scope, Tensor, zeros } from "../torch/index.js";
+import { noGrad, scope, Tensor } from "../torch/index.js";
 import type { Networks } from "./networks.js";
-import type { Plan } from "./plan.js";
-
-/** What a set is asked for: FID and FVD need both sets, IS the judged one alone. */
-export type Wanted = Readonly<Record<"fid" | "is" | "fvd", boolean>>;
+import { featuresKept, type Plan, type Wanted } from "./plan.js";
 
 interface SetStatisticsOptions {
   readonly wanted: Wanted;
-  /** Clips to come: the Inception Score has to know which split one belongs to. */
+  /** Clips in the whole set: the Inception Score has to know which split one belongs to. */
   readonly count: number;
 }
 
@@ -22,11 +20,12 @@ export class SetStatistics {
   readonly fid: Moments[] = [];
   readonly fvd: Moments[] = [];
   readonly is: InceptionScore[] = [];
+  /** An even sample of the features at FID's tap; one, or none where it is not wanted. */
+  readonly features: FeatureReservoir[] = [];
   readonly #plan: Plan;
   readonly #networks: Pick<Networks, "image" | "video">;
   readonly #options: SetStatisticsOptions;
-  /** Frames that each Inception Score is to see in all. */
-  #pictures = 0;
+  #frames = 0;
 
   /** The networks stay the caller's. */
   constructor(
@@ -37,20 +36,19 @@ export class SetStatistics {
     this.#plan = plan;
     this.#networks = networks;
     this.#options = options;
+    if (options.wanted.features)
+      this.features.push(new FeatureReservoir({ capacity: featuresKept }));
   }
 
-  /** Adds bytes 0..255 as uint8 [B, 3, T, H, W]. @throws an Error where FVD is asked of pictures */
-  update(bytes: Tensor): void {
-    const { wanted, count } = this.#options;
+  /**
+   * Adds bytes 0..255 as uint8 [B, 3, T, H, W]; `clips` are their numbers in the set. @throws an Error where FVD is asked
+   * of pictures, and IS of clips of several lengths
+   */
+  update(bytes: Tensor, clips: readonly number[]): void {
+    const { wanted } = this.#options;
     noGrad(() =>
       scope(() => {
-        if (wanted.fid || wanted.is) {
-          const parts = this.#plan.rules.isByFrame ? bytes.unbind(2) : [foldFrames(bytes)];
-          this.#pictures = (count * bytes.size(2)) / parts.length;
-          parts.forEach((part, frame) => {
-            this.#look(part, frame);
-          });
-        }
+        if (wanted.fid || wanted.features || wanted.is) this.#lookAtFrames(bytes, clips);
         if (wanted.fvd) this.#watch(bytes);
       }),
     );
@@ -58,56 +56,101 @@ export class SetStatistics {
 
   /** The clips that did not come could not be read. */
   finish(): void {
-    scope(() => {
-      for (const score of this.is) score.skip(this.#pictures - score.state()!.seen);
+    for (const score of this.is) score.skip(this.#pictures - score.seen);
+  }
+
+  /** Adds what `other`, of another part of the set, has seen. `other` stays as it is. */
+  merge(other: SetStatistics): void {
+    this.#frames ||= other.#frames;
+    for (const kind of ["fid", "fvd"] as const)
+      other[kind].forEach((moments, frame) => {
+        this[kind][frame] ??= new Moments(moments.channels, { device: moments.device });
+        this[kind][frame].merge(moments);
+      });
+    other.is.forEach((score, frame) => {
+      this.#score(frame).merge(score);
+    });
+    other.features.forEach((sample, i) => {
+      this.features[i]!.merge(sample);
     });
   }
 
   /** Everything seen so far, to save; the scope around frees it. */
   state(): Record<string, Tensor> {
-    const state: Record<string, Tensor> = { pictures: scalar(this.#pictures) };
-    const add = (prefix: string, part: Record<string, Tensor>) => {
-      for (const [name, tensor] of Object.entries(part)) state[`${prefix}.${name}`] = tensor;
+    const state: Record<string, Tensor> = { frames: scalar(this.#frames) };
+    const add = (prefix: string, part: Readonly<Record<string, Tensor | number>> = {}) => {
+      for (const [name, value] of Object.entries(part))
+        state[`${prefix}.${name}`] = typeof value === "number" ? scalar(value) : value;
     };
-    for (const kind of ["fid", "fvd"] as const)
-      this[kind].forEach((moments, frame) => {
-        add(`${kind}.${frame}`, stateOf(moments));
+    for (const kind of ["fid", "fvd", "is", "features"] as const)
+      this[kind].forEach((statistics, i) => {
+        add(`${kind}.${i}`, { ...statistics.state() });
       });
-    this.is.forEach((score, frame) => {
-      const { seen, sums } = score.state()!;
-      add(`is.${frame}`, { seen: scalar(seen), sums });
-    });
     return state;
   }
 
-  /** Goes on from a state; copies. */
-  restore(state: Readonly<Record<string, Tensor>>): void {
-    this.#pictures = state.pictures!.item();
+  /** Goes on from a state, on a device; copies. */
+  restore(state: Readonly<Record<string, Tensor>>, device: string): void {
+    this.#frames = state.frames!.item();
+    const tensor = (name: string) => state[name]!.to({ device });
+    const number = (name: string) => state[name]!.item();
     for (const kind of ["fid", "fvd"] as const)
-      for (let frame = 0; `${kind}.${frame}.mean` in state; frame++)
-        this[kind][frame] = Moments.from({
-          mean: state[`${kind}.${frame}.mean`]!,
-          covariance: state[`${kind}.${frame}.covariance`]!,
-          count: state[`${kind}.${frame}.count`]!.item(),
+      for (let i = 0, at = `${kind}.0`; `${at}.mean` in state; at = `${kind}.${++i}`)
+        this[kind][i] = Moments.restore({
+          ...{ mean: tensor(`${at}.mean`), scatter: tensor(`${at}.scatter`) },
+          count: number(`${at}.count`),
         });
-    for (let frame = 0; `is.${frame}.sums` in state; frame++) {
-      const seen = state[`is.${frame}.seen`]!.item();
-      this.#score(frame).restore({ seen, sums: state[`is.${frame}.sums`]! });
-    }
+    for (let i = 0, at = "is.0"; `${at}.sums` in state; at = `is.${++i}`)
+      this.#score(i).restore({ seen: number(`${at}.seen`), sums: tensor(`${at}.sums`) });
+    if (!("features.0.rows" in state)) return;
+    const [rows, draws] = [state["features.0.rows"]!, state["features.0.draws"]!];
+    this.features[0]!.restore({ seen: number("features.0.seen"), rows, draws });
   }
 
   dispose(): void {
-    for (const statistics of [...this.fid, ...this.fvd, ...this.is]) statistics.dispose();
+    for (const statistics of [...this.fid, ...this.fvd, ...this.is, ...this.features])
+      statistics.dispose();
   }
 
-  /** pictures [N, 3, H, W] */
-  #look(pictures: Tensor, frame: number): void {
-    const { fid, is } = this.#options.wanted;
+  /** Pictures that each Inception Score is to see in all: the frames of all clips, or by the protocol one of each. */
+  get #pictures(): number {
+    return this.#options.count * this.#framesTogether;
+  }
+
+  get #framesTogether(): number {
+    return this.#plan.rules.isByFrame ? 1 : this.#frames;
+  }
+
+  #lookAtFrames(bytes: Tensor, clips: readonly number[]): void {
+    const frames = bytes.size(2);
+    if (this.#options.wanted.is && this.#frames && this.#frames !== frames)
+      throw new Error(
+        `Expected clips of ${this.#frames} frames for is, as those before, received ${frames}. Cut them alike, or leave is out.`,
+      );
+    this.#frames = frames;
+    const parts = this.#plan.rules.isByFrame ? bytes.unbind(2) : [foldFrames(bytes)];
+    const together = this.#framesTogether;
+    const numbers = clips.flatMap((clip) =>
+      Array.from({ length: together }, (_, t) => clip * together + t),
+    );
+    parts.forEach((part, frame) => {
+      this.#look(part, numbers, frame);
+    });
+  }
+
+  /** pictures [N, 3, H, W], `numbers` their places in the set */
+  #look(pictures: Tensor, numbers: readonly number[], frame: number): void {
+    const { wanted } = this.#options;
     const { fidTap } = this.#plan;
-    const taps: Tap[] = [...(fid ? [fidTap] : []), ...(is ? (["logits"] as const) : [])];
+    const needsTap = wanted.fid || wanted.features;
+    const taps: Tap[] = [
+      ...(needsTap ? [fidTap] : []),
+      ...(wanted.is ? (["logits"] as const) : []),
+    ];
     const features = this.#networks.image!.forward(pictures, taps);
-    if (fid) addTo(this.fid, frame, features[fidTap]);
-    if (is) this.#score(frame).update(features.logits);
+    if (wanted.fid) addTo(this.fid, frame, features[fidTap]);
+    if (wanted.features) this.features[0]!.update(features[fidTap], numbers);
+    if (wanted.is) this.#score(frame).update(features.logits, numbers);
   }
 
   #watch(clips: Tensor): void {
@@ -131,10 +174,3 @@ function addTo(list: Moments[], place: number, features: Tensor): void {
 }
 
 const scalar = (value: number): Tensor => Tensor.from(value, [], { dtype: "float64" });
-
-function stateOf(moments: Moments): Record<string, Tensor> {
-  const { count, channels } = moments;
-  const covariance =
-    count > 1 ? moments.covariance() : zeros([channels, channels], { dtype: "float64" });
-  return { mean: moments.mean(), covariance, count: scalar(count) };
-}

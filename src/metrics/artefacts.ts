@@ -1,6 +1,6 @@
 // What a mean score hides: a grid at the patch period, a drift of colour, values that are no numbers, pixels at the
 // ends of the range. Reconstructions against originals; the grid on pictures of one colour, where nothing else is.
-import { noGrad, scope, type Tensor } from "../torch/index.js";
+import { call, cat, noGrad, scope, stack, type Tensor } from "../torch/index.js";
 
 export interface Artefacts {
   /** Mean of reconstruction minus original, in 1/255, of red, green and blue. */
@@ -32,22 +32,26 @@ export class ArtefactCounter {
   /** Bytes 0..255 as uint8 [B, 3, T, H, W], and what the decoder gave before rounding, of the same shape. */
   update(original: Tensor, recon: Tensor, pixels: Tensor): void {
     const { sums } = this;
-    noGrad(() =>
-      scope(() => {
-        const colours = recon
-          .to({ dtype: "float32" })
-          .sub(original.to({ dtype: "float32" }))
-          .to({ dtype: "float64" })
-          .sum([0, 2, 3, 4]);
-        colours.toArray().forEach((sum, colour) => {
-          sums.drift[colour]! += Number(sum);
-        });
-        sums.saturatedOriginal += countSaturated(original);
-        sums.saturatedRecon += countSaturated(recon);
-        sums.nonFinite += pixels.numel - pixels.isFinite().sum().item();
-        sums.values += original.numel;
-      }),
-    );
+    const [red, green, blue, saturatedOriginal, saturatedRecon, finite] = noGrad(() =>
+      scope(() => [...countsOf(original, recon, pixels).toArray()].map(Number)),
+    ) as Six;
+    [red, green, blue].forEach((sum, colour) => {
+      sums.drift[colour]! += sum;
+    });
+    sums.saturatedOriginal += saturatedOriginal;
+    sums.saturatedRecon += saturatedRecon;
+    sums.nonFinite += pixels.numel - finite;
+    sums.values += original.numel;
+  }
+
+  /** Adds what a counter of another part of the set has seen. */
+  merge({ sums: other }: ArtefactCounter): void {
+    const { sums } = this;
+    other.drift.forEach((sum, colour) => {
+      sums.drift[colour]! += sum;
+    });
+    for (const name of ["values", "saturatedOriginal", "saturatedRecon", "nonFinite"] as const)
+      sums[name] += other[name];
   }
 
   compute(): Artefacts {
@@ -61,8 +65,19 @@ export class ArtefactCounter {
   }
 }
 
-const countSaturated = (bytes: Tensor): number =>
-  bytes.eq(0).sum().item() + bytes.eq(255).sum().item();
+type Six = [number, number, number, number, number, number];
+
+/** Six sums in one float64 tensor, so that a GPU is waited for once: differences by colour, saturated, saturated, finite. */
+function countsOf(original: Tensor, recon: Tensor, pixels: Tensor): Tensor {
+  const [before, after] = [original, recon].map((bytes) => bytes.to({ dtype: "float32" }));
+  const drift = after!.sub(before!).to({ dtype: "float64" }).sum([0, 2, 3, 4]);
+  const counts = [saturated(original), saturated(recon), pixels.isFinite()].map((mask) =>
+    mask.sum().to({ dtype: "float64" }),
+  );
+  return cat([drift, stack(counts)]);
+}
+
+const saturated = (bytes: Tensor): Tensor => call("logical_or", bytes.eq(0), bytes.eq(255));
 
 export interface GridScore {
   /** Pixels. */

@@ -70,6 +70,28 @@ describe("the Inception Score", () => {
   );
 
   test(
+    "of parts looked at apart, in any order, is that of the whole",
+    inScope(() => {
+      const [first, second] = logits().split([50, 53]);
+      const of = () => new InceptionScore({ count: 103, order: "shuffled" });
+      const [a, b] = [of(), of()];
+      b.update(
+        second!,
+        Array.from({ length: 53 }, (_, i) => 50 + i),
+      );
+      a.merge(b);
+      a.update(
+        first!,
+        Array.from({ length: 50 }, (_, i) => i),
+      );
+      const { mean, deviation } = scoreOf({ count: 103, order: "shuffled" });
+      expect(a.compute().mean).toBeCloseTo(mean, 12);
+      expect(a.compute().deviation).toBeCloseTo(deviation, 12);
+      for (const score of [a, b]) score.dispose();
+    }),
+  );
+
+  test(
     "refuses fewer pictures than splits, and a set of another size than announced",
     inScope(() => {
       expect(() => new InceptionScore({ count: 9 })).toThrow(/at least 10 pictures.*received 9/);
@@ -142,20 +164,49 @@ describe("precision and recall", () => {
 });
 
 describe("the reservoir", () => {
+  const rows = () =>
+    Tensor.from(
+      Float32Array.from({ length: 1000 }, (_, i) => i),
+      [1000, 1],
+    );
+  const sorted = (reservoir: FeatureReservoir) =>
+    numbers(reservoir.features()).sort((a, b) => a - b);
+
   test(
-    "keeps all that fits, in order, and an even sample of what does not",
+    "keeps all that fits, and an even sample of what does not",
     inScope(() => {
-      const rows = Tensor.from(Float32Array.from({ length: 1000 }, (_, i) => i)).unsqueeze(1);
       const reservoir = new FeatureReservoir({ capacity: 200 });
-      for (const batch of rows.slice(0, 0, 150).split([100, 50])) reservoir.update(batch);
-      expect(numbers(reservoir.features())).toEqual(numbers(rows.slice(0, 0, 150)));
-      for (const batch of rows.slice(0, 150).split([100, 700, 50])) reservoir.update(batch);
-      const kept = numbers(reservoir.features());
+      for (const batch of rows().slice(0, 0, 150).split([100, 50])) reservoir.update(batch);
+      expect(sorted(reservoir)).toEqual(numbers(rows().slice(0, 0, 150)));
+      for (const batch of rows().slice(0, 150).split([100, 700, 50])) reservoir.update(batch);
+      const kept = sorted(reservoir);
       expect([kept.length, new Set(kept).size, reservoir.seen]).toEqual([200, 200, 1000]);
       const mean = kept.reduce((sum, value) => sum + value, 0) / kept.length;
       expect(Math.abs(mean - 499.5)).toBeLessThan(80); // four deviations of such a mean
       expect(() => reservoir.update(ones([1, 2]))).toThrow(/features \[N, 1\]/);
       reservoir.dispose();
+    }),
+  );
+
+  test(
+    "keeps the same whether the set came whole, in parts that were merged, or after a stop",
+    inScope(() => {
+      const make = () => new FeatureReservoir({ capacity: 200 });
+      const range = (from: number, to: number) =>
+        Array.from({ length: to - from }, (_, i) => from + i);
+      const [whole, first, second, resumed] = [make(), make(), make(), make()];
+      whole.update(rows());
+      second.update(rows().slice(0, 700), range(700, 1000));
+      first.update(rows().slice(0, 0, 300));
+      resumed.restore(first.state()!);
+      resumed.update(rows().slice(0, 300, 700));
+      resumed.merge(second);
+      expect(resumed.seen).toBe(1000);
+      expect(numbers(resumed.features())).toEqual(numbers(whole.features()));
+      const other = new FeatureReservoir({ capacity: 200, seed: 1 });
+      other.update(rows());
+      expect(numbers(other.features())).not.toEqual(numbers(whole.features()));
+      for (const each of [whole, first, second, resumed, other]) each.dispose();
     }),
   );
 });

@@ -42,8 +42,11 @@ export class InceptionScore {
     if (count !== undefined && order === "shuffled") this.#places = places(count);
   }
 
-  /** Logits [N, C] of any float dtype, on any device: the classifier's output without its bias (spec section 5). */
-  update(logits: Tensor): void {
+  /**
+   * Logits [N, C] of any float dtype, on any device: the classifier's output without its bias (spec section 5). `pictures`
+   * are their numbers in the set, by default the next ones; only a set of known size can take them in another order.
+   */
+  update(logits: Tensor, pictures?: readonly number[]): void {
     const count = this.#count;
     if (logits.ndim !== 2)
       throw new Error(`Expected logits [N, C] for an Inception Score, received [${logits.shape}].`);
@@ -51,31 +54,46 @@ export class InceptionScore {
       this.#logits.push(keep(logits.detach().to({ dtype: "float32", device: "cpu" }).clone()));
       return;
     }
-    const [pictures = 0, classes = 0] = logits.shape;
-    if (this.#seen + pictures > count)
+    const [rows = 0, classes = 0] = logits.shape;
+    const numbers = pictures ?? Array.from({ length: rows }, (_, i) => this.#seen + i);
+    if (this.#seen + rows > count || numbers.some((number) => number >= count))
       throw new Error(
         `Expected ${count} pictures for an Inception Score, received more. Give \`count\` as the set has it.`,
       );
-    this.#sums ??= keep(zeros([this.#options.splits, classes + 1], { dtype: "float64" }));
+    const { device } = logits;
+    const shape = [this.#options.splits, classes + 1];
+    this.#sums ??= keep(zeros(shape, { dtype: "float64", device }));
     const sums = this.#sums;
-    const indices = Array.from({ length: pictures }, (_, i) =>
-      this.#splitOf(this.#seen + i, count),
-    );
+    const splits = BigInt64Array.from(numbers, (number) => BigInt(this.#splitOf(number, count)));
     noGrad(() =>
-      scope(() =>
-        call(
-          "index_add_",
-          sums,
-          0,
-          Tensor.from(BigInt64Array.from(indices, BigInt)),
-          summands(logits),
-        ),
-      ),
+      scope(() => {
+        const index = Tensor.from(splits).to({ device });
+        call("index_add_", sums, 0, index, summands(logits));
+      }),
     );
-    this.#seen += pictures;
+    this.#seen += rows;
   }
 
-  /** Leaves the places of the next pictures empty: those that could not be read. */
+  /** Adds what `other`, of another part of the same set, has seen. `other` stays as it is. */
+  merge(other: InceptionScore): void {
+    const state = other.state();
+    if (!state) return;
+    noGrad(() =>
+      scope(() => {
+        if (this.#sums) this.#sums.add_(state.sums.to({ device: this.#sums.device }));
+        else this.#sums = keep(state.sums.clone());
+      }),
+    );
+    state.sums.dispose();
+    this.#seen += state.seen;
+  }
+
+  /** Pictures that came by or were skipped. */
+  get seen(): number {
+    return this.#seen;
+  }
+
+  /** Goes on without so many pictures: those that could not be read. */
   skip(pictures: number): void {
     this.#seen += pictures;
   }
@@ -99,13 +117,13 @@ export class InceptionScore {
     return spread(scores);
   }
 
-  /** To save; of a set of known size only. Restoring copies. */
+  /** To save; undefined where nothing was seen, or the size of the set is not known. Restoring copies. */
   state(): InceptionScoreState | undefined {
     return this.#sums && { seen: this.#seen, sums: this.#sums.clone() };
   }
   restore({ seen, sums }: InceptionScoreState): void {
     this.#sums?.dispose();
-    this.#sums = keep(sums.to({ dtype: "float64", device: "cpu" }).clone());
+    this.#sums = keep(sums.to({ dtype: "float64" }).clone());
     this.#seen = seen;
   }
 
@@ -132,9 +150,9 @@ export class InceptionScore {
   }
 }
 
-/** [N, C] -> float64 [N, C + 1]: p, and the sum of p log p. On the CPU. */
+/** [N, C] -> float64 [N, C + 1]: p, and the sum of p log p. */
 function summands(logits: Tensor): Tensor {
-  const logs = logits.to({ dtype: "float64", device: "cpu" }).logSoftmax(1);
+  const logs = logits.to({ dtype: "float64" }).logSoftmax(1);
   const p = logs.exp();
   return cat([p, p.mul(logs).sum(1, true)], 1);
 }

@@ -16,6 +16,8 @@ export interface Metric {
 /** A metric that is a mean over pictures and remembers each, for the best and the worst. */
 export interface PictureMetric extends Metric {
   readonly name: string;
+  /** One number a picture, float64 [B * T], where the pixels lie: nothing is remembered, and no device waited for. */
+  measure(real: Tensor, fake: Tensor): Tensor;
   /** one a picture, in the order of update(); of clips, one a frame */
   readonly values: readonly number[];
 }
@@ -26,15 +28,18 @@ export function pictureMetric(
   measure: (real: Tensor, fake: Tensor) => Tensor,
 ): PictureMetric {
   const values: number[] = [];
+  const measured = (real: Tensor, fake: Tensor): Tensor => {
+    requireAlike(name, real, fake);
+    return noGrad(() =>
+      scope(() => measure(toPictures(real), toPictures(fake)).to({ dtype: "float64" })),
+    );
+  };
   return {
     name,
     values,
+    measure: measured,
     update(real, fake) {
-      requireAlike(name, real, fake);
-      const measured = noGrad(() =>
-        scope(() => measure(toPictures(real), toPictures(fake)).toArray()),
-      );
-      for (const value of measured) values.push(Number(value));
+      for (const value of scope(() => measured(real, fake).toArray())) values.push(Number(value));
     },
     compute: () => ({ [name]: summarise(values).mean }),
   };

@@ -56,6 +56,10 @@ export class Moments {
     return moments;
   }
 
+  get device(): string {
+    return this.#mean.device;
+  }
+
   /** Samples seen; NaN where the statistics came without their number. */
   get count(): number {
     return this.#count;
@@ -106,6 +110,22 @@ export class Moments {
   covariance(): Tensor {
     this.#require(2);
     return Number.isNaN(this.#count) ? this.#scatter.clone() : this.#scatter.div(this.#count - 1);
+  }
+
+  /** Everything seen so far, to go on from exactly: a scatter, not divided by n - 1. The scope around frees it. */
+  state(): { mean: Tensor; scatter: Tensor; count: number } {
+    return { mean: this.#mean.clone(), scatter: this.#scatter.clone(), count: this.#count };
+  }
+
+  /** From such a state, copied. */
+  static restore(state: ReturnType<Moments["state"]>): Moments {
+    const moments = new Moments(state.mean.size(0), { device: state.mean.device });
+    noGrad(() => {
+      moments.#mean.copy_(state.mean);
+      moments.#scatter.copy_(state.scatter);
+    });
+    moments.#count = state.count;
+    return moments;
   }
 
   dispose(): void {

@@ -7,13 +7,9 @@ const identical = 100; // dB
 
 export const psnr = (): PictureMetric => pictureMetric("PSNR", psnrOf);
 
-/** [N, 3, H, W] in 0..255 -> [N] */
+/** [N, 3, H, W] in 0..255 -> [N]: 10 log10(255^2 / MSE), at most 100, in float64 */
 function psnrOf(real: Tensor, fake: Tensor): Tensor {
-  return psnrOfError(real.to({ dtype: "float64" }).sub(fake).square().mean([1, 2, 3]));
-}
-
-/** 10 log10(255^2 / MSE), at most 100, of mean squared errors in float64. */
-export function psnrOfError(mse: Tensor): Tensor {
+  const mse = real.to({ dtype: "float64" }).sub(fake).square().mean([1, 2, 3]);
   const nepers = mse
     .log()
     .neg()

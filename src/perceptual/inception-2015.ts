@@ -18,6 +18,8 @@ export interface Inception2015Options {
   readonly protocol?: "tensorflow" | "pytorch";
   /** "cpu" (the default) or "cuda:0" */
   readonly device?: string;
+  /** Let a GPU multiply in TensorFloat-32; not by default. */
+  readonly tf32?: boolean;
 }
 
 const kind: InceptionKind = {
@@ -38,9 +40,9 @@ export class Inception2015 extends Inception {
    * @throws an Error for torchvision's ImageNet Inception, for other shapes, and where not one tap is covered.
    */
   constructor(weights: Weights, options: Inception2015Options & { weightsPath?: string } = {}) {
-    const { protocol = "tensorflow", device = "cpu", weightsPath = "" } = options;
+    const { protocol = "tensorflow", device = "cpu", weightsPath = "", tf32 = false } = options;
     const name = "inception-2015";
-    super(weights, { name, kind, protocol, countPadding: false, weightsPath, device });
+    super(weights, { name, kind, protocol, countPadding: false, weightsPath, device, tf32 });
   }
 
   /**

@@ -22,15 +22,20 @@ export class InceptionTorchvision extends Inception {
    * From given weights, torchvision's state dict. Its transform_input is not applied; average pools count padding.
    * @throws an Error for the FID Inception, for other shapes, and where not one tap is covered.
    */
-  constructor(weights: Weights, options: { device?: string; weightsPath?: string } = {}) {
-    const { device = "cpu", weightsPath = "" } = options;
+  constructor(
+    weights: Weights,
+    options: { device?: string; tf32?: boolean; weightsPath?: string } = {},
+  ) {
+    const { device = "cpu", weightsPath = "", tf32 = false } = options;
     const name = "inception-torchvision";
     const protocol = "align-corners";
-    super(weights, { name, kind, protocol, countPadding: true, weightsPath, device });
+    super(weights, { name, kind, protocol, countPadding: true, weightsPath, device, tf32 });
   }
 
   /** From a file, a state dict or safetensors, by default the one that weights.ts finds. */
-  static load(options: { path?: string; device?: string } = {}): InceptionTorchvision {
+  static load(
+    options: { path?: string; device?: string; tf32?: boolean } = {},
+  ): InceptionTorchvision {
     const path = options.path ?? findWeights("inception-torchvision");
     return scope(
       () => new InceptionTorchvision(readWeights(path), { ...options, weightsPath: path }),

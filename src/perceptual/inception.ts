@@ -32,6 +32,8 @@ export interface InceptionSettings {
   readonly weightsPath: string;
   /** "cpu" or "cuda:0" */
   readonly device: string;
+  /** Whether a GPU may multiply in TensorFloat-32. */
+  readonly tf32: boolean;
 }
 
 export class Inception implements FeatureNetwork {
@@ -111,7 +113,10 @@ export class Inception implements FeatureNetwork {
   #run(layer: Layer, x: Tensor): Tensor {
     switch (layer.kind) {
       case "conv":
-        return convRelu(x, this.#weights.convolutions[layer.name]!, layer);
+        return convRelu(x, this.#weights.convolutions[layer.name]!, {
+          ...layer,
+          tf32: this.#settings.tf32,
+        });
       case "maxPool":
         return maxPool2d(x, { kernel: 3, stride: layer.stride, padding: layer.padding });
       case "averagePool": {
@@ -137,8 +142,12 @@ export class Inception implements FeatureNetwork {
 
 const channelsLast = 2; // c10::MemoryFormat; three times as fast as the default on a CPU
 
-/** oneDNN has both in one pass for plain inference on a CPU; elsewhere the call that says no to TensorFloat-32. */
-function convRelu(x: Tensor, { weight, bias }: Convolution, layer: ConvLayer): Tensor {
+/** oneDNN has both in one pass for plain inference on a CPU; elsewhere the call that is told about TensorFloat-32. */
+function convRelu(
+  x: Tensor,
+  { weight, bias }: Convolution,
+  layer: ConvLayer & { tf32: boolean },
+): Tensor {
   const stride = [layer.stride, layer.stride];
   const dilation = [1, 1];
   const { padding } = layer;
@@ -146,10 +155,11 @@ function convRelu(x: Tensor, { weight, bias }: Convolution, layer: ConvLayer): T
     const fused = "mkldnn::_convolution_pointwise";
     return call(fused, x, weight, bias, padding, stride, dilation, 1, "relu", [], "");
   }
-  const switches = { benchmark: false, deterministic: false, cudnn: true, tf32: false };
+  const switches = { benchmark: false, deterministic: false, cudnn: true, tf32: layer.tf32 };
   const outputPadding = [0, 0];
   const geometry = [stride, padding, dilation, false, outputPadding, 1] as const;
-  return call("_convolution", x, weight, bias, ...geometry, ...Object.values(switches)).relu();
+  const output = call("_convolution", x, weight, bias, ...geometry, ...Object.values(switches));
+  return call("relu_", output);
 }
 
 function requirePictures(pixels: Tensor): void {
