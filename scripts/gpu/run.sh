@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # On the GPU machine, from the repository's root, after pack.sh: builds, checks CUDA against the CPU, measures ours and the
-# PyTorch opponent in turn, trains. Usage: scripts/gpu/run.sh [STEP...] with steps build, check, bench, train (default: all).
+# PyTorch opponent in turn, trains. Usage: scripts/gpu/run.sh [STEP...] with steps build, check, bench, evaluate, train (default: all).
 # What comes home is written under $OUT.
 set -euo pipefail
 root=$PWD
@@ -31,6 +31,12 @@ bench() {
   done
 }
 
+# Evaluation beside reconstruction alone, with random weights in the frozen networks.
+evaluate() {
+  cp scripts/gpu/evaluate.mjs "$work/evaluate.mjs"
+  (cd "$work" && node evaluate.mjs --batch "${BATCH:-64}") | tee "$out/evaluate.jsonl"
+}
+
 train() {
   vitok train "$root/configs/s-b-16-256.yaml" --out "$work/run" \
     --set data.path="$work/pictures" --set evaluate.data="$work/pictures" --set evaluate.count=100 --set 'evaluate.metrics=[psnr,ssim]' \
@@ -39,4 +45,4 @@ train() {
   cp "$work/run/run.jsonl" "$work/run/report/index.html" "$out/"
 }
 
-for step in "${@:-build check bench train}"; do for name in $step; do echo "== $name"; "$name"; done; done
+for step in "${@:-build check bench evaluate train}"; do for name in $step; do echo "== $name"; "$name"; done; done

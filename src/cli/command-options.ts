@@ -83,6 +83,11 @@ export const scoring: readonly CommandOption[] = [
     parse: oneOf("tensorflow", "pytorch"),
   },
   {
+    flags: "--fvd-input <name>",
+    summary: "stylegan-v (default) or videogpt: how clips are prepared for I3D",
+    parse: oneOf("stylegan-v", "videogpt"),
+  },
+  {
     flags: "--lpips-trunk <name>",
     summary: "vgg, alex or squeeze (default: the first that is here)",
     parse: oneOf("vgg", "alex", "squeeze"),
@@ -96,6 +101,12 @@ export const scoring: readonly CommandOption[] = [
     flags: "--tf32",
     summary: "TensorFloat-32 on a GPU: faster, to about 1e-3; the passport says so",
   },
+  {
+    flags: "--frames <n>",
+    summary: "videos: frames of each (default: 16 for fvd and video models)",
+    parse: wholeNumber,
+  },
+  { flags: "--fps <n>", summary: "videos: frames a second (default: 8)", parse: positive },
   { flags: "--inception <file>", summary: "Inception's weights (default: see doctor)" },
   { flags: "--i3d <file>", summary: "I3D's weights (default: see doctor)" },
 ];

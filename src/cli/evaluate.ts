@@ -14,6 +14,7 @@ import {
 } from "../evaluate/reconstruction.js";
 import { reportOf } from "../evaluate/reconstruction-report.js";
 import { variantName } from "../tokenizer/config.js";
+import { usualSize } from "../tokenizer/cost.js";
 import {
   evaluateGeneratorModel,
   isGeneratorTarget,
@@ -22,7 +23,14 @@ import {
 import { loadModel } from "./model.js";
 import { type Output, openOutput, table } from "./output.js";
 import { openProgress, type Progress } from "./progress.js";
-import { printScores, readPlan, type ScoreOptions, usualBatchSize, writeScores } from "./scores.js";
+import {
+  printScores,
+  readPlan,
+  readWindow,
+  type ScoreOptions,
+  usualBatchSize,
+  writeScores,
+} from "./scores.js";
 
 interface EvaluateCommandOptions extends SamplingOptions, ScoreOptions {
   readonly size?: number;
@@ -51,13 +59,14 @@ export async function run(
     return usageError;
   }
   if (isGenerator) return evaluateGeneratorModel(target, options, { plan, output });
-  const source = await openSource(data);
   const { tokenizer, ...model } = await loadModel(target, options);
+  const window = readWindow(options, plan, usualSize(tokenizer.config).frames);
+  const source = await openSource(data, window);
   let progress: Progress | undefined;
   const state = out && { path: join(out, "state.safetensors"), isResumed: resume ?? false };
   const evaluation: EvaluateOptions = {
     ...plan,
-    ...{ count, keep, realStats, ...(state ? { state } : {}) },
+    ...{ window, count, keep, realStats, ...(state ? { state } : {}) },
     size: options.size ?? model.size,
     batchSize: options.batchSize ?? usualBatchSize(tokenizer.encoder.norm.weight.device),
     ...(report ? { galleryCount: 12, classCount: 12 } : {}),

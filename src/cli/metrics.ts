@@ -9,10 +9,18 @@ import {
 } from "../evaluate/picture-sets.js";
 import { reportOf } from "../evaluate/reconstruction-report.js";
 import type { PictureSet } from "../evaluate/set-side.js";
+import type { Window } from "../media/video-info.js";
 import { pickDevice } from "../torch/index.js";
 import { openOutput } from "./output.js";
 import { openProgress, type Progress } from "./progress.js";
-import { printScores, readPlan, type ScoreOptions, usualBatchSize, writeScores } from "./scores.js";
+import {
+  printScores,
+  readPlan,
+  readWindow,
+  type ScoreOptions,
+  usualBatchSize,
+  writeScores,
+} from "./scores.js";
 
 interface MetricsOptions extends ScoreOptions {
   readonly real: string;
@@ -37,21 +45,24 @@ export async function run(_args: readonly string[], options: MetricsOptions): Pr
     return usageError;
   }
   const progress = openParts();
+  const window = readWindow(options, plan);
   const device = pickDevice(options.device ?? "auto");
   const scoring: PictureSetOptions = {
     ...plan,
-    ...{ saveStats, device, batchSize: options.batchSize ?? usualBatchSize(device) },
+    ...{ saveStats, device, window, batchSize: options.batchSize ?? usualBatchSize(device) },
     ...(report ? { galleryCount: 12, classCount: 12 } : {}),
     onProgress: progress.update,
   };
-  const real = await openSet(options.real);
+  const real = await openSet(options.real, window);
   if (!fake) {
     await saveSetStatistics(real, scoring).finally(progress.stop);
     output.print(`Statistics  ${saveStats}`);
     output.result({ statistics: saveStats });
     return 0;
   }
-  const scores = await scorePictureSets(real, await openSet(fake), scoring).finally(progress.stop);
+  const scores = await scorePictureSets(real, await openSet(fake, window), scoring).finally(
+    progress.stop,
+  );
   const { gallery: _, ...result } = scores;
   const { set, fake: name, count } = scores.protocol;
   const title = `${name} against ${set}`;
@@ -64,9 +75,9 @@ export async function run(_args: readonly string[], options: MetricsOptions): Pr
   return 0;
 }
 
-async function openSet(spec: string): Promise<PictureSet> {
+async function openSet(spec: string, window: Window | undefined): Promise<PictureSet> {
   if (spec.endsWith(".npz")) return spec;
-  const source = await openSource(spec);
+  const source = await openSource(spec, window);
   await source.list?.(); // pairs are found by name
   return source;
 }

@@ -5,6 +5,7 @@ import { writeFileAtomic } from "../atomic-file.js";
 import { type PlanOptions, parseMetrics } from "../evaluate/plan.js";
 import type { Protocol } from "../evaluate/protocol.js";
 import { type ReportData, writeReport } from "../evaluate/report.js";
+import type { Window } from "../media/video-info.js";
 import type { TrunkName } from "../perceptual/lpips.js";
 import { weightStatus } from "../perceptual/weights.js";
 import { setFlag } from "../torch/index.js";
@@ -13,13 +14,15 @@ import { type Output, styled, table } from "./output.js";
 /** The options of the command line that plan scores; commands.ts has checked their values. */
 export interface ScoreOptions extends Omit<PlanOptions, "metrics" | "inceptionPath" | "i3dPath"> {
   readonly metrics: readonly string[];
+  readonly frames?: number;
+  readonly fps?: number;
   readonly inception?: string;
   readonly i3d?: string;
 }
 
 /** What to score; undefined, with a word on stderr, for a metric that is not known. */
 export function readPlan(options: ScoreOptions, output: Output): PlanOptions | undefined {
-  const { protocol, fidTap, fidInput, ssimBorder, tf32, inception, i3d } = options;
+  const { protocol, fidTap, fidInput, fvdInput, ssimBorder, tf32, inception, i3d } = options;
   try {
     const metrics = parseMetrics(options.metrics);
     setFlag("tf32", tf32 ?? false);
@@ -29,6 +32,7 @@ export function readPlan(options: ScoreOptions, output: Output): PlanOptions | u
       protocol,
       fidTap,
       fidInput,
+      fvdInput,
       lpipsTrunk,
       ssimBorder,
       tf32,
@@ -39,6 +43,16 @@ export function readPlan(options: ScoreOptions, output: Output): PlanOptions | u
     output.log((error as Error).message);
     return undefined;
   }
+}
+
+/** Which frames of a video make a clip: 16 at 8 a second for FVD; undefined for pictures. `usual` is what a model takes. */
+export function readWindow(
+  { frames, fps = 8 }: ScoreOptions,
+  { metrics }: Pick<PlanOptions, "metrics">,
+  usual = 1,
+): Window | undefined {
+  const count = frames ?? (metrics.includes("fvd") ? Math.max(16, usual) : usual);
+  return count > 1 ? { frames: count, fps } : undefined;
 }
 
 /** Samples at a time where the user does not say: a GPU is not busy with few. */

@@ -63,8 +63,8 @@ function loadInception(plan: Plan, device: string): FeatureNetwork {
     : InceptionTorchvision.load(options);
 }
 
-function loadI3d({ i3dPath }: Plan, device: string): FeatureNetwork {
-  return I3d.load({ ...(i3dPath ? { path: i3dPath } : {}), device });
+function loadI3d({ i3dPath, fvdInput: protocol }: Plan, device: string): FeatureNetwork {
+  return I3d.load({ ...(i3dPath ? { path: i3dPath } : {}), protocol, device });
 }
 
 /** Before the first picture is read, and with the way out that the network itself does not know. */

@@ -6,11 +6,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { stubI3d, stubInception } from "../../test/stub-networks.js";
+import { canTestVideo, makeVideo, numberedClip } from "../../test/video-files.js";
 import { drawnSource } from "../data/drawn-source.js";
 import { openFolder } from "../data/folder.js";
+import { packShards } from "../data/shards/pack.js";
+import { openSource } from "../data/source.js";
 import type { Clip } from "../media/clip.js";
 import { writeImage } from "../media/image.js";
-import { liveTensors, scope, Tensor } from "../torch/index.js";
+import { writeSafetensors } from "../nn/safetensors.js";
+import { liveTensors, scope, Tensor, zeros } from "../torch/index.js";
 import { type PictureSetOptions, saveSetStatistics, scorePictureSets } from "./picture-sets.js";
 import { type Plan, planOf, rules } from "./plan.js";
 import { scoreSets } from "./set-scores.js";
@@ -80,6 +84,75 @@ describe("two folders", () => {
     await expect(scorePictureSets(one, one, options)).rejects.toThrow(/0\.png: cannot be read/);
     const video = { ...options, metrics: ["fvd"], networks: { video: stubI3d } } as const;
     await expect(scorePictureSets(real, fake, video)).rejects.toThrow(/clips for fvd/);
+  });
+});
+
+describe("sets that are no folders of pictures", () => {
+  test("tar shards of a folder score as the folder", async () => {
+    await packShards(fake, { out: join(folder, "shards"), shardSize: 3 });
+    const shards = await openSource(join(folder, "shards"));
+    const fid = { ...options, metrics: ["fid"] } as const;
+    const packed = await scorePictureSets(real, shards, fid);
+    const plain = await scorePictureSets(real, fake, fid);
+    expect(packed.protocol.count).toBe(7);
+    expect(packed.metrics["FID-64"]).toBeCloseTo(plain.metrics["FID-64"]!, 6);
+  });
+
+  test.skipIf(!canTestVideo())("videos have FVD, and FID of all their frames", async () => {
+    const window = { frames: 16, fps: 8 };
+    const sides = ["a", "b"].map((side, shift) => {
+      mkdirSync(join(folder, "videos", side), { recursive: true });
+      for (let i = 0; i < 3; i++) {
+        const clip = numberedClip(20, { height: 24, width: 32 });
+        const bytes = clip.bytes.map((value) => value / (1 + 0.2 * i) + 20 * shift);
+        makeVideo(join(folder, "videos", side, `${i}.mp4`), { ...clip, bytes }, { fps: 8 });
+      }
+      return join(folder, "videos", side);
+    });
+    const [a, b] = await Promise.all(sides.map((path) => openSource(path, window)));
+    const scores = await scorePictureSets(a!, b!, {
+      ...{ ...options, window, metrics: ["psnr", "fid", "fvd"] },
+      networks: { image: stubInception, video: stubI3d },
+    });
+    expect(Object.keys(scores.metrics)).toEqual(["PSNR", "FID-64", "FVD"]);
+    expect(scores.metrics.FVD).toBeGreaterThan(0);
+    expect(scores.protocol).toMatchObject({
+      ...{ count: 3, window: "16 frames at 8 fps, the middle of each video" },
+      fvd: expect.stringContaining("stub-i3d logits"),
+    });
+    expect(scores.warnings.join()).not.toContain("3 samples for 64"); // 48 frames, not 3 clips
+  });
+});
+
+describe("weights that are not the FID Inception's", () => {
+  const fid = { ...options, metrics: ["fid"], networks: undefined } as const;
+  const given = (name: string, tensors: Record<string, Tensor>) => {
+    const path = join(folder, name);
+    scope(() => writeSafetensors(path, tensors));
+    return scorePictureSets(real, fake, { ...fid, inceptionPath: path });
+  };
+
+  test("are refused before a picture is read", async () => {
+    const vision = { "fc.weight": zeros([1000, 2048]) };
+    await expect(given("vision.safetensors", vision)).rejects.toThrow(
+      /vision\.safetensors.*which is torchvision's ImageNet Inception/,
+    );
+    await expect(given("other.safetensors", { x: zeros([1]) })).rejects.toThrow(/no Conv2d_1a_3x3/);
+    const cut = join(folder, "cut.safetensors");
+    writeFileSync(cut, Uint8Array.of(200, 0, 0, 0, 0, 0, 0, 0, 123));
+    await expect(scorePictureSets(real, fake, { ...fid, inceptionPath: cut })).rejects.toThrow(
+      /cut\.safetensors/,
+    );
+    for (const tensor of Object.values(vision)) tensor.dispose();
+  });
+
+  test("one file is too few for every score of sets", async () => {
+    const one = await pictures("alone", [24]);
+    for (const metric of ["fid", "is", "kid", "pr", "fid-inf"] as const)
+      await expect(
+        scorePictureSets(one, one, { ...options, metrics: [metric] }),
+        metric,
+      ).rejects.toThrow(/Expected .*at least|more than 3/);
   });
 });
 

@@ -1,5 +1,7 @@
 // Scores of files against files: what `vitok metrics` computes. Pairs match by name; sets need no match, and may be saved
 // statistics. Files are scored as they are, so both sides must have been cropped alike. Reconstructions: reconstruction.ts.
+
+import type { Window } from "../media/video-info.js";
 import { matchPairs, scorePairs } from "./file-pairs.js";
 import { makeGallery } from "./gallery.js";
 import { type GivenNetworks, loadNetworks } from "./networks.js";
@@ -14,6 +16,8 @@ export interface PictureSetOptions extends PlanOptions {
   readonly batchSize: number;
   /** "cpu" or "cuda:0" */
   readonly device: string;
+  /** What the clips of both sets are of their videos; for the passport. */
+  readonly window?: Window | undefined;
   /** Where the real set's statistics for FID are written (.npz). */
   readonly saveStats?: string | undefined;
   /** Instead of loading them. */
@@ -47,12 +51,12 @@ export async function scorePictureSets(
 ): Promise<PictureSetScores> {
   const plan = planOf(options);
   requireFiles(plan, [real, fake]);
-  const { device, batchSize, networks: given, saveStats } = options;
+  const { device, batchSize, window, networks: given, saveStats } = options;
   const networks = loadNetworks(plan, { device, given });
   const sides: SetSide[] = [];
   try {
     const methods = await describeMethods(plan, networks, batchSize);
-    const look = { plan, networks, batchSize, device, fid: methods.fid };
+    const look = { plan, networks, batchSize, device, window, fid: methods.fid };
     const pairs = await lookAtPairs([real, fake], { ...look, options });
     for (const [side, set] of Object.entries({ real, fake }) as [Side, PictureSet][])
       sides.push(
@@ -73,7 +77,7 @@ export async function scorePictureSets(
       protocol: {
         name: plan.protocol,
         ...{ set: realSide.name, setHash: realSide.setHash, count: fakeSide.count },
-        ...describeFiles({ name: fakeSide.name, hash: fakeSide.setHash }, device),
+        ...describeFiles({ name: fakeSide.name, hash: fakeSide.setHash }, { device, window }),
         ...methods,
         realStats: realSide.setHash ? null : realSide.fileHash,
         ...versions(),
@@ -90,17 +94,17 @@ export async function saveSetStatistics(
   set: PictureSet,
   options: PictureSetOptions,
 ): Promise<void> {
-  const { device, batchSize, saveStats = "" } = options;
+  const { device, batchSize, window, saveStats = "" } = options;
   const plan = planOf({ ...options, metrics: ["fid"] });
   const networks = loadNetworks(plan, { device, given: options.networks });
   try {
     const { fid } = await describeMethods(plan, networks, batchSize);
     const side = await lookAt(set, {
-      ...{ plan, networks, batchSize, device, fid, wanted: wantedOf(plan, "real") },
+      ...{ plan, networks, batchSize, device, window, fid, wanted: wantedOf(plan, "real") },
       onProgress: (done, total) => options.onProgress?.("real", done, total),
     });
     try {
-      saveSide(saveStats, side, { fid, device });
+      saveSide(saveStats, side, { fid, device, window });
     } finally {
       side.statistics.dispose();
     }

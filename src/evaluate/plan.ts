@@ -3,6 +3,7 @@
 import type { Rounding } from "../data/batch.js";
 import type { Filter } from "../media/resample.js";
 import type { SsimBorder } from "../metrics/ssim.js";
+import type { I3dProtocol } from "../perceptual/i3d.js";
 import type { TrunkName } from "../perceptual/lpips.js";
 
 /** Those of a pair of pictures come first, then those of two sets: `pr` is precision and recall. */
@@ -70,6 +71,8 @@ export interface PlanOptions {
   readonly fidTap?: FidTap | undefined;
   /** tensorflow by default. */
   readonly fidInput?: FidInput | undefined;
+  /** Whose preparation of clips FVD follows: stylegan-v by default. */
+  readonly fvdInput?: I3dProtocol | undefined;
   /** vgg by default. */
   readonly lpipsTrunk?: TrunkName | undefined;
   /** reflect by default, torchmetrics' way; see metrics/ssim.ts. */
@@ -87,6 +90,7 @@ export interface Plan {
   readonly rules: Rules;
   readonly fidTap: FidTap;
   readonly fidInput: FidInput;
+  readonly fvdInput: I3dProtocol;
   readonly lpipsTrunk: TrunkName;
   readonly ssimBorder: SsimBorder;
   readonly tf32: boolean;
@@ -98,7 +102,7 @@ export interface Plan {
 export function planOf(options: PlanOptions): Plan {
   const { metrics, protocol = "standard", fidTap = "2048", lpipsTrunk = "vgg" } = options;
   const { fidInput = "tensorflow", inceptionPath, i3dPath } = options;
-  const { ssimBorder = "reflect", tf32 = false } = options;
+  const { fvdInput = "stylegan-v", ssimBorder = "reflect", tf32 = false } = options;
   if (protocol === "vitok-paper") {
     if (fidInput !== "tensorflow" || fidTap !== "2048")
       throw new RangeError(
@@ -112,8 +116,8 @@ export function planOf(options: PlanOptions): Plan {
           "Leave it out, or use protocol standard.",
       );
   }
-  const networks = { fidTap, fidInput, lpipsTrunk, ssimBorder, tf32, inceptionPath, i3dPath };
-  return { metrics, protocol, rules: rules[protocol], ...networks };
+  const inputs = { fidTap, fidInput, fvdInput, lpipsTrunk, ssimBorder, tf32 };
+  return { metrics, protocol, rules: rules[protocol], ...inputs, inceptionPath, i3dPath };
 }
 
 /** Those that need the features themselves, not their moments alone. */

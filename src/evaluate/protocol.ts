@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import type { Source } from "../data/source.js";
 import { fileHash } from "../file-hash.js";
+import type { Window } from "../media/video-info.js";
 import type { FeatureNetwork } from "../perceptual/feature-network.js";
 import type { TrunkName } from "../perceptual/lpips.js";
 import { findWeights, type WeightName } from "../perceptual/weights.js";
@@ -23,6 +24,8 @@ type Making = {
   /** Height and width of the crop, pixels. */
   readonly size: number | null;
   readonly crop: string;
+  /** Clips: which frames of a video; null for pictures. */
+  readonly window: string | null;
   readonly resize: string;
   readonly rounding: string;
   readonly latent: string | null;
@@ -75,6 +78,7 @@ export const versions = () => ({ vitok: version, libtorch: torchVersion() });
 
 export interface ReconstructionFacts {
   readonly size: number;
+  readonly window: Window | undefined;
   readonly keep: number | undefined;
   readonly model: WeightsId;
 }
@@ -83,12 +87,13 @@ export interface ReconstructionFacts {
 export function describeMaking(
   { rules }: Plan,
   tokenizer: Tokenizer,
-  { size, keep, model }: ReconstructionFacts,
+  { size, window, keep, model }: ReconstructionFacts,
 ): Making & Pick<Protocol, "dtype" | "device"> {
   const { dtype, device } = tokenizer.encoder.norm.weight;
   return {
     size,
     crop: "short side, then centre",
+    window: describeWindow(window),
     resize: `${rules.filter}, antialiased`,
     rounding: rules.rounding === "nearest" ? "nearest uint8" : "truncated to uint8",
     latent: "mean",
@@ -102,14 +107,20 @@ export function describeMaking(
   };
 }
 
+const describeWindow = (window: Window | undefined): string | null =>
+  window && window.frames > 1
+    ? `${window.frames} frames at ${window.fps} fps, the middle of each video`
+    : null;
+
 /** Of files scored as they are. */
 export function describeFiles(
   fake: Pick<Source, "name"> & { hash: string | null },
-  device: string,
+  { device, window }: { device: string; window: Window | undefined },
 ): Making & Pick<Protocol, "dtype" | "device"> {
   return {
     size: null,
     crop: "none",
+    window: describeWindow(window),
     resize: "none",
     rounding: "files as they are",
     latent: null,

@@ -85,13 +85,13 @@ async function describe(
   set: Source,
   { plan, networks, options }: { plan: Plan; networks: Networks; options: EvaluateOptions },
 ): Promise<Protocol> {
-  const { size, keep, batchSize, model = { weights: "raw", weightsHash: null } } = options;
+  const { size, window, keep, batchSize, model = { weights: "raw", weightsHash: null } } = options;
   return {
     name: plan.protocol,
     set: set.name,
     setHash: listHash(set),
     count: set.length,
-    ...describeMaking(plan, tokenizer, { size, keep, model }),
+    ...describeMaking(plan, tokenizer, { size, window, keep, model }),
     ...(await describeMethods(plan, networks, batchSize)),
     realStats: null,
     ...versions(),

@@ -3,6 +3,7 @@
 // files: picture-sets.ts.
 import { rmSync } from "node:fs";
 import type { Source } from "../data/source.js";
+import type { Window } from "../media/video-info.js";
 import type { Artefacts, GridScore } from "../metrics/artefacts.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { GivenNetworks } from "./networks.js";
@@ -19,6 +20,8 @@ export interface EvaluateOptions extends PlanOptions {
   /** Height and width of the crop, pixels. */
   readonly size: number;
   readonly batchSize: number;
+  /** What the source's clips are of its videos; for the passport. */
+  readonly window?: Window | undefined;
   /** The first so many files only. */
   readonly count?: number | undefined;
   /** Masked models: decode from the first so many tokens. */

@@ -7,7 +7,7 @@ import { loadMoments, readMomentsMetadata, saveMoments } from "../metrics/moment
 import type { Protocol } from "./protocol.js";
 
 /** What must agree between a file of statistics and what is compared with it. */
-export type ReferenceFacts = Pick<Protocol, "fid" | "size" | "crop" | "resize">;
+export type ReferenceFacts = Pick<Protocol, "fid" | "size" | "crop" | "window" | "resize">;
 /** Whose statistics they are. */
 export type ReferenceSet = Pick<Protocol, "set" | "setHash">;
 
@@ -59,6 +59,8 @@ export function saveReference(
   saveMoments(path, moments, { ...textsOf(facts), set, ...(setHash ? { setHash } : {}) });
 }
 
-function textsOf({ fid, size, crop, resize }: ReferenceFacts): Record<string, string> {
-  return { fid: fid ?? "none", size: String(size ?? "any"), crop, resize };
+function textsOf(facts: ReferenceFacts): Record<string, string> {
+  const { fid, size, crop, window, resize } = facts;
+  const texts = { fid: fid ?? "none", size: String(size ?? "any"), crop, resize };
+  return { ...texts, window: window ?? "pictures" };
 }

@@ -1,6 +1,7 @@
 // One side of a comparison of sets: a folder's files looked at by the frozen networks, or the statistics that were saved.
 import { existsSync } from "node:fs";
 import type { Source } from "../data/source.js";
+import type { Window } from "../media/video-info.js";
 import { scope } from "../torch/index.js";
 import type { Networks } from "./networks.js";
 import type { Plan, Wanted } from "./plan.js";
@@ -32,6 +33,8 @@ export interface LookOptions {
   readonly fid: Protocol["fid"];
   readonly batchSize: number;
   readonly device: string;
+  /** What the clips of a set are of its videos; for the passport. */
+  readonly window: Window | undefined;
   readonly onProgress: (done: number, total: number) => void;
 }
 
@@ -40,10 +43,13 @@ export function lookAt(set: PictureSet, options: LookOptions): Promise<SetSide> 
   return typeof set === "string" ? loadSide(set, options) : readSide(set, options);
 }
 
-async function loadSide(path: string, { plan, fid, device }: LookOptions): Promise<SetSide> {
+async function loadSide(
+  path: string,
+  { plan, fid, device, window }: LookOptions,
+): Promise<SetSide> {
   if (!existsSync(path))
     throw new Error(`Expected a file of statistics for ${path}, received none. Check the path.`);
-  const facts = { fid, ...describeFiles({ name: path, hash: null }, device) };
+  const facts = { fid, ...describeFiles({ name: path, hash: null }, { device, window }) };
   const reference = await loadReference(path, facts, Number(plan.fidTap));
   const { moments, set: name, setHash, hash: fileHash, warning } = reference;
   const none = { fvd: [], is: [], features: [] };
@@ -78,7 +84,7 @@ async function readSide(set: Source, options: LookOptions): Promise<SetSide> {
 export function saveSide(
   path: string,
   { name, setHash, statistics }: SetSide,
-  { fid, device }: Pick<LookOptions, "fid" | "device">,
+  { fid, device, window }: Pick<LookOptions, "fid" | "device" | "window">,
 ): void {
   const [moments, ...others] = statistics.fid;
   if (!moments || others.length)
@@ -86,6 +92,6 @@ export function saveSide(
       `Expected pictures and the metric fid for ${path}, received ${moments ? "clips scored by frame index" : "another metric"}. ` +
         "Leave save-stats out.",
     );
-  const making = describeFiles({ name, hash: null }, device);
+  const making = describeFiles({ name, hash: null }, { device, window });
   saveReference(path, moments, { fid, ...making, set: name, setHash });
 }
