@@ -58,6 +58,11 @@ export const report: CommandOption = {
   flags: "--report <dir>",
   summary: "write a page with pictures",
 };
+export const partOption: CommandOption = {
+  flags: "--part <i/n>",
+  summary: "one of n processes that share --out (default: RANK and WORLD_SIZE)",
+  parse: part,
+};
 export const keep: CommandOption = {
   flags: "--keep <n>",
   summary: "masked models: decode from the first n tokens",
@@ -183,7 +188,7 @@ export function words(text: string): string[] {
 }
 
 /** "2/4" -> the second of four parts, counted from 0. */
-export function part(text: string): { index: number; count: number } {
+function part(text: string): { index: number; count: number } {
   const [number = 0, count = 0] = text.split("/").map(Number);
   if (/^\d+\/\d+$/.test(text) && number >= 1 && number <= count)
     return { index: number - 1, count };

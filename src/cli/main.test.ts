@@ -79,7 +79,7 @@ describe("vitok runs", () => {
     log.write({ type: "eval", step: 4, metrics: { PSNR: 21.5 }, elapsedMs: 9 });
     log.close();
     expect(vitok("runs", folder).stdout).toMatch(
-      /PSNR.*\n.*study\/a\s+Ti-Ti\/8\s+unfinished.*21\.500/,
+      /PSNR.*\n.*study\/a\s+Ti-Ti\/8\s+1\s+unfinished.*21\.500/,
     );
     const { runs } = JSON.parse(vitok("runs", folder, "--json").stdout);
     expect(runs).toMatchObject([

@@ -18,12 +18,7 @@ import { Moments } from "../metrics/moments.js";
 import { precisionRecall } from "../metrics/precision-recall.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
 import { liveTensors, scope, Tensor } from "../torch/index.js";
-import {
-  type EvaluateOptions,
-  evaluatePart,
-  evaluateReconstruction,
-  type ReconstructionScores,
-} from "./reconstruction.js";
+import { type EvaluateOptions, evaluateReconstruction } from "./reconstruction.js";
 
 const folder = mkdtempSync(join(tmpdir(), "vitok-evaluate-"));
 const tokenizer = Tokenizer.create("Tiw48d1-Tiw48d1/1x8x4", { seed: 1 });
@@ -174,43 +169,6 @@ describe("scores of features", () => {
       /author's evaluator has.*received fid-inf/,
     );
   });
-});
-
-describe("parts of a set, in processes of their own", () => {
-  test.each(["standard", "vitok-paper"] as const)(
-    "have the scores of the whole under protocol %s, whoever ends last",
-    async (protocol) => {
-      const metrics =
-        protocol === "standard"
-          ? (["psnr", "ssim", "fid", "kid", "is"] as const)
-          : (["psnr", "ssim"] as const);
-      const { fidTap, ...rest } = options;
-      const scoring = {
-        ...rest,
-        metrics,
-        protocol,
-        ...(protocol === "standard" ? { fidTap } : {}),
-      };
-      const whole = await evaluateReconstruction(tokenizer, set, scoring);
-      const path = join(folder, `${protocol}.safetensors`);
-      const before = liveTensors();
-      const evaluate = (index: number, isResumed = false) =>
-        evaluatePart(tokenizer, set, {
-          ...scoring,
-          ...{ part: { index, count: 3 }, state: { path, isResumed } },
-        });
-      expect(await evaluate(2)).toEqual({ waitingFor: [1, 2] });
-      expect(await evaluate(0)).toEqual({ waitingFor: [2] });
-      expect(await evaluate(0, true)).toEqual({ waitingFor: [2] }); // nothing is left to do
-      const scores = (await evaluate(1)) as ReconstructionScores;
-      expect(liveTensors()).toBe(before);
-      for (const [name, value] of Object.entries(whole.metrics))
-        expect(scores.metrics[name]).toEqual(near(value));
-      expect(scores.perImage).toEqual(whole.perImage);
-      expect(scores.protocol).toEqual(whole.protocol);
-      expect(readdirSync(folder).filter((file) => file.startsWith(protocol))).toEqual([]);
-    },
-  );
 });
 
 describe("a killed evaluation", () => {
