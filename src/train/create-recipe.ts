@@ -4,7 +4,16 @@ import type { Recipe } from "./recipe.js";
 import { Stage1 } from "./stage1.js";
 import { Stage2 } from "./stage2.js";
 
-/** The recipe of `train.stage`, on a device; dispose of it. */
-export async function createRecipe(config: TrainConfig, device: string): Promise<Recipe> {
+/**
+ * The recipe of `train.stage`, on a device; dispose of it. `checkpoint`: it is about to be put back into this one, so what
+ * `train.from` names is not needed and may be gone.
+ */
+export async function createRecipe(
+  written: TrainConfig,
+  device: string,
+  { checkpoint }: { checkpoint?: string | undefined } = {},
+): Promise<Recipe> {
+  const from = written.train.from && (checkpoint ?? written.train.from);
+  const config = { ...written, train: { ...written.train, from } };
   return config.train.stage === 2 ? new Stage2(config, device) : new Stage1(config, device);
 }

@@ -138,6 +138,15 @@ describe("a step of stage 2", () => {
     for (const recipe of [one, other]) recipe.dispose();
   });
 
+  test("judges a clip's frames as pictures of their own", () => {
+    const [pictures, clips] = [1, 2].map(() => recipeOf());
+    const { indices, shape } = batch;
+    const clipped = { ...batch, indices: indices.slice(0, 2), shape: [2, 2, ...shape.slice(2)] };
+    const { gauges } = clips!.step(clipped as unknown as Batch, 0);
+    expect(gauges!.realLogit).toBeCloseTo(pictures!.step(batch, 0).gauges!.realLogit!, 6);
+    for (const recipe of [pictures!, clips!]) recipe.dispose();
+  });
+
   test("leaves no tensor behind, whichever way it is set", () => {
     const before = liveTensors();
     const all = { gan: { r1: 1, r1Every: 2, leCam: 0.1 }, losses: { cropSize: 16 } };

@@ -81,7 +81,7 @@ class Trainer {
     const other = config.evaluate.data;
     const evaluation =
       other && other !== path ? await openSource(other, { frames, fps }) : training;
-    const recipe = await createRecipe(config, device);
+    const recipe = await createRecipe(config, device, { checkpoint });
     const state = checkpoint ? loadCheckpoint(checkpoint, recipe, config) : { step: 0, sample: 0 };
     const log = new RunLog(options.out);
     const resumedAtStep = checkpoint ? state.step : undefined;
