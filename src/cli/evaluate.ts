@@ -13,14 +13,13 @@ import {
   type Waiting,
 } from "../evaluate/reconstruction.js";
 import { reportOf } from "../evaluate/reconstruction-report.js";
-import { variantName } from "../tokenizer/config.js";
 import { usualSize } from "../tokenizer/cost.js";
+import { loadAutoEncoder } from "./auto-encoder.js";
 import {
   evaluateGeneratorModel,
   isGeneratorTarget,
   type SamplingOptions,
 } from "./evaluate-generator.js";
-import { loadModel } from "./model.js";
 import { type Output, openOutput, table } from "./output.js";
 import { openProgress, type Progress } from "./progress.js";
 import {
@@ -59,7 +58,7 @@ export async function run(
     return usageError;
   }
   if (isGenerator) return evaluateGeneratorModel(target, options, { plan, output });
-  const { tokenizer, ...model } = await loadModel(target, options);
+  const { tokenizer, ...model } = await loadAutoEncoder(target, options);
   const window = readWindow(options, plan, usualSize(tokenizer.config).frames);
   const source = await openSource(data, window);
   let progress: Progress | undefined;
@@ -68,7 +67,7 @@ export async function run(
     ...plan,
     ...{ window, count, keep, realStats, ...(state ? { state } : {}) },
     size: options.size ?? model.size,
-    batchSize: options.batchSize ?? usualBatchSize(tokenizer.encoder.norm.weight.device),
+    batchSize: options.batchSize ?? usualBatchSize(tokenizer.placement.device),
     ...(report ? { galleryCount: 12, classCount: 12 } : {}),
     model: model.id,
     onProgress: (done, total) => {
@@ -83,7 +82,7 @@ export async function run(
   tokenizer.dispose();
   if ("waitingFor" in found) return reportWaiting(part!, found, output);
   if (state) rmSync(state.path, { force: true });
-  const title = variantName(tokenizer.config);
+  const title = tokenizer.name;
   await reportScores(found, { folder: model.folder, title, report, out }, output);
   return 0;
 }

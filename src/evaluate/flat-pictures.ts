@@ -2,7 +2,7 @@
 
 import { type GridScore, gridScore } from "../metrics/artefacts.js";
 import { foldFrames } from "../perceptual/frames.js";
-import type { TokenizerConfig } from "../tokenizer/config.js";
+import type { AutoEncoder } from "../tokenizer/auto-encoder.js";
 import { cat, scope } from "../torch/index.js";
 import type { ReconstructionPass } from "./reconstruction-pass.js";
 
@@ -19,7 +19,7 @@ const colours = [
 /** The grid score at the patch period, of flat pictures of about `size` pixels a side, before rounding. */
 export function scoreGrid(
   pass: Pick<ReconstructionPass, "reconstruct">,
-  { size, config }: { size: number; config: TokenizerConfig },
+  { size, config }: { size: number; config: AutoEncoder["config"] },
 ): GridScore {
   const { patchSize, tubeletSize: frames } = config;
   const side = Math.max(2, Math.floor(size / patchSize)) * patchSize;

@@ -59,7 +59,7 @@ export async function evaluateGeneration(
     );
   const { generator, tokenizer } = pipeline;
   const { seed, size = generator.facts.size, sampler = "ddim", steps = 250, guidance } = rest;
-  const { device, dtype } = tokenizer.decoder.norm.weight;
+  const { device, dtype } = tokenizer.placement;
   const samples = generatedSource(pipeline, { ...rest, count, batchSize });
   const { protocol, ...scores } = await scorePictureSets(
     realSide(real, { size: size.height, realStats }),

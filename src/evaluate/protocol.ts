@@ -7,7 +7,7 @@ import type { Window } from "../media/video-info.js";
 import type { FeatureNetwork } from "../perceptual/feature-network.js";
 import type { TrunkName } from "../perceptual/lpips.js";
 import { findWeights, type WeightName } from "../perceptual/weights.js";
-import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { AutoEncoder } from "../tokenizer/auto-encoder.js";
 import { torchVersion } from "../torch/index.js";
 import { version } from "../version.js";
 import type { Networks } from "./networks.js";
@@ -86,10 +86,10 @@ export interface ReconstructionFacts {
 /** Of reconstructions by a tokenizer. */
 export function describeMaking(
   { rules }: Plan,
-  tokenizer: Tokenizer,
+  tokenizer: AutoEncoder,
   { size, window, keep, model }: ReconstructionFacts,
 ): Making & Pick<Protocol, "dtype" | "device"> {
-  const { dtype, device } = tokenizer.encoder.norm.weight;
+  const { dtype, device } = tokenizer.placement;
   return {
     size,
     crop: "short side, then centre",

@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { type Batch, roundToBytes, toDevice, toPixels } from "../data/batch.js";
 import { ArtefactCounter, type ArtefactSums } from "../metrics/artefacts.js";
 import { readSafetensors, readSafetensorsHeader, writeSafetensors } from "../nn/safetensors.js";
-import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { AutoEncoder } from "../tokenizer/auto-encoder.js";
 import { noGrad, scope, type Tensor } from "../torch/index.js";
 import type { Networks } from "./networks.js";
 import { type Plan, wantedOf } from "./plan.js";
@@ -44,14 +44,14 @@ export class ReconstructionPass {
   readonly fake: SetStatistics;
   scoreboard: Scoreboard;
   artefacts = new ArtefactCounter();
-  readonly #tokenizer: Tokenizer;
+  readonly #tokenizer: AutoEncoder;
   readonly #plan: Plan;
   readonly #networks: Networks;
   readonly #keep: number | undefined;
 
   /** Model and networks stay the caller's. */
   constructor(
-    tokenizer: Tokenizer,
+    tokenizer: AutoEncoder,
     { plan, networks }: { plan: Plan; networks: Networks },
     { count, keep, hasRealMoments }: PassOptions,
   ) {
@@ -88,14 +88,14 @@ export class ReconstructionPass {
         const original = toDevice(batch, this.#device);
         const posterior = this.#tokenizer.encode(toPixels(original));
         const { grid, size } = posterior;
-        const pixels = this.#tokenizer.decode(posterior.mode(), grid, { size, keep: this.#keep });
+        const pixels = this.#tokenizer.decode(posterior.mean, grid, { size, keep: this.#keep });
         return { original, recon: roundToBytes(pixels, this.#plan.rules.rounding), pixels };
       }),
     );
   }
 
   get #device(): string {
-    return this.#tokenizer.encoder.norm.weight.device;
+    return this.#tokenizer.placement.device;
   }
 
   /** Writes everything seen so far, whole or not at all. */

@@ -5,7 +5,7 @@ import { batchOf, clipsOf } from "../data/batch.js";
 import { Loader } from "../data/loader.js";
 import type { Source } from "../data/source.js";
 import { evaluationCrop } from "../data/transform.js";
-import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { AutoEncoder } from "../tokenizer/auto-encoder.js";
 import { scope } from "../torch/index.js";
 import { scoreGrid } from "./flat-pictures.js";
 import { makeGallery } from "./gallery.js";
@@ -20,7 +20,7 @@ import type { GalleryItem } from "./report.js";
 import { scoreSets } from "./set-scores.js";
 
 export interface Run {
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: AutoEncoder;
   readonly set: Source;
   readonly plan: Plan;
   readonly options: EvaluateOptions;
@@ -35,7 +35,7 @@ export interface Run {
 
 /** Loads what an evaluation needs, lends it to `use`, and lets it go. */
 export async function withRun<T>(
-  tokenizer: Tokenizer,
+  tokenizer: AutoEncoder,
   source: Source,
   options: EvaluateOptions,
   use: (run: Run) => Promise<T>,
@@ -43,7 +43,7 @@ export async function withRun<T>(
   const plan = planOf(options);
   await source.list?.(); // the passport holds a hash of the names
   const set = firstOf(source, options.count ?? source.length);
-  const { device } = tokenizer.encoder.norm.weight;
+  const { device } = tokenizer.placement;
   const networks = loadNetworks(plan, { device, given: options.networks });
   const held: { dispose(): void }[] = [networks];
   try {
@@ -81,7 +81,7 @@ function firstOf(source: Source, count: number): Source {
 }
 
 async function describe(
-  tokenizer: Tokenizer,
+  tokenizer: AutoEncoder,
   set: Source,
   { plan, networks, options }: { plan: Plan; networks: Networks; options: EvaluateOptions },
 ): Promise<Protocol> {

@@ -5,7 +5,7 @@ import { rmSync } from "node:fs";
 import type { Source } from "../data/source.js";
 import type { Window } from "../media/video-info.js";
 import type { Artefacts, GridScore } from "../metrics/artefacts.js";
-import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { AutoEncoder } from "../tokenizer/auto-encoder.js";
 import type { GivenNetworks } from "./networks.js";
 import { type Part, pathOfPart, rangeOf, siblingsOf } from "./parts.js";
 import type { PlanOptions } from "./plan.js";
@@ -68,7 +68,7 @@ export interface ReconstructionScores extends ScoreSummary, SetScores {
  * weights, where saved statistics or a saved state are of another protocol, and for FVD of pictures
  */
 export function evaluateReconstruction(
-  tokenizer: Tokenizer,
+  tokenizer: AutoEncoder,
   source: Source,
   options: EvaluateOptions,
 ): Promise<ReconstructionScores> {
@@ -90,7 +90,7 @@ export interface Waiting {
  * they wait for. @throws as evaluateReconstruction() does
  */
 export function evaluatePart(
-  tokenizer: Tokenizer,
+  tokenizer: AutoEncoder,
   source: Source,
   { part, ...options }: EvaluateOptions & { part: Part; state: StateOptions },
 ): Promise<ReconstructionScores | Waiting> {

@@ -65,7 +65,10 @@ export function costOf(config: TokenizerConfig, size: InputSize): Cost {
 }
 
 /** The size a variant is usually quoted at: 256 pixels, 16 frames where q > 1, in whole tubelets. */
-export function usualSize({ patchSize: p, tubeletSize: q }: TokenizerConfig): InputSize {
+export function usualSize({
+  patchSize: p,
+  tubeletSize: q,
+}: Pick<TokenizerConfig, "patchSize" | "tubeletSize">): InputSize {
   const whole = (length: number, unit: number) => unit * Math.max(1, Math.floor(length / unit));
   const side = whole(256, p);
   return { frames: q > 1 ? whole(16, q) : 1, height: side, width: side };
