@@ -24,6 +24,7 @@ const below: Record<string, string[]> = {
   study: ["train"],
   codec: ["tokenizer", "generator", "media", "data"],
   serve: ["codec"],
+  web: [], // for browsers: no engine
   export: ["tokenizer", "generator"],
   cli: ["study", "serve", "export"],
 };
