@@ -69,34 +69,37 @@ export class GanSide {
 
   /** Adds this micro-batch's share to the discriminator's gradients; tells what there is to see. */
   backward(judged: Judged, step: number, means: LogitMeans): Record<string, number> {
-    const { leCam } = this.gan;
+    const { leCam, r1, r1Every } = this.gan;
     return scope(() => {
       const hinge = discriminatorLoss(judged);
       const anchors = { real: means.leCamReal, fake: means.leCamFake };
-      const penalty = leCam ? leCamPenalty(judged, anchors) : undefined;
-      const loss = penalty ? hinge.add(penalty.mul(leCam)) : hinge;
+      const penalties = {
+        ...(leCam ? { leCam: leCamPenalty(judged, anchors) } : {}),
+        ...(r1 && step % r1Every === 0 ? { r1: this.#slope(judged.pictures) } : {}),
+      };
+      const weights = { leCam, r1: r1 * r1Every }; // lazily, and that much heavier
+      const loss = Object.entries(penalties).reduce(
+        (sum, [name, penalty]) => sum.add(penalty.mul(weights[name as keyof typeof weights])),
+        hinge,
+      );
+      // Once for all of it: where processes sum gradients, they do so as the first backward pass ends.
       loss.div(this.config.train.accumulate).backward();
+      const told = Object.entries({ hinge, ...penalties });
       return {
-        hinge: hinge.item(),
+        ...Object.fromEntries(told.map(([name, term]) => [name, term.item()])),
         realLogit: judged.real.mean().item(),
         fakeLogit: judged.fake.mean().item(),
         toldApart: shareToldApart(judged),
-        ...(penalty ? { leCam: penalty.item() } : {}),
-        ...this.#regularise(judged.pictures, step),
       };
     });
   }
 
-  /** R1, in float32: lazily, every so many steps and that much heavier. */
-  #regularise(pictures: Tensor, step: number): Record<string, number> {
-    const { r1, r1Every } = this.gan;
-    if (r1 === 0 || step % r1Every !== 0) return {};
+  /** R1, in float32. */
+  #slope(pictures: Tensor): Tensor {
     const leaf = pictures.detach().requiresGrad_();
-    const penalty = autocast({ device: this.device, dtype: "float32" }, () =>
+    return autocast({ device: this.device, dtype: "float32" }, () =>
       r1Penalty(this.discriminator.forward(leaf), leaf),
     );
-    penalty.mul((r1 * r1Every) / this.config.train.accumulate).backward();
-    return { r1: penalty.item() };
   }
 
   clip(): number {
