@@ -1,10 +1,10 @@
 // `vitok generate MODEL --class N --count N --out DIR`: samples of a generator, decoded, as files and one grid.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type GenerateOptions, generateClips } from "../codec/generate.js";
 import { loadPipeline, type Pipeline } from "../codec/generator-folder.js";
 import { ConfigError } from "../config-error.js";
-import { isGeneratorJson } from "../generator/facts.js";
+import { readGeneratorJson } from "../generator/facts.js";
 import type { SamplerName } from "../generator/sampler.js";
 import type { Clip } from "../media/clip.js";
 import { frameOf } from "../media/clip.js";
@@ -136,7 +136,8 @@ function labelsOf(wanted: readonly string[], { generator }: Pipeline): number[] 
   const { classNames } = generator.facts;
   return wanted.flatMap((word) => {
     if (word === "all") return Array.from({ length: classes }, (_, label) => label);
-    const label = /^\d+$/.test(word) ? Number(word) : classNames.indexOf(word);
+    const named = classNames.indexOf(word); // a name wins: it may be a number itself
+    const label = named < 0 && /^\d+$/.test(word) ? Number(word) : named;
     if (label >= 0 && label < classes) return [label];
     const near = nearest(word, classNames);
     const hint = near
@@ -150,25 +151,20 @@ function labelsOf(wanted: readonly string[], { generator }: Pipeline): number[] 
   });
 }
 
+const foldersOf = (target: string): string[] => [target, join(target, "model")];
+
 /** Whether a folder, or the model of a run's folder, is a generator's. */
-export function isGeneratorTarget(target: string): boolean {
-  return [target, join(target, "model")].some((folder) => {
-    const path = join(folder, "config.json");
-    return existsSync(path) && isGeneratorJson(JSON.parse(readFileSync(path, "utf8")));
-  });
-}
+export const isGeneratorTarget = (target: string): boolean =>
+  foldersOf(target).some((folder) => readGeneratorJson(folder) !== undefined);
 
 /** The generator's folder: `target` itself, or `target`/model of a run. */
 export function findGenerator(target: string): string {
-  for (const folder of [target, join(target, "model")]) {
-    const path = join(folder, "config.json");
-    if (!existsSync(path)) continue;
-    if (isGeneratorJson(JSON.parse(readFileSync(path, "utf8")))) return folder;
-    throw new ConfigError(
-      `Expected a generator's folder for MODEL, received ${folder}, which holds a tokenizer. Train a generator of its latents: train.stage: generator.`,
-    );
-  }
+  const found = foldersOf(target).find((folder) => readGeneratorJson(folder) !== undefined);
+  if (found) return found;
+  const other = foldersOf(target).find((folder) => existsSync(join(folder, "config.json")));
   throw new ConfigError(
-    `Expected a generator's or its run's folder for MODEL, received ${target}: there is no config.json in it or in its model/.`,
+    other
+      ? `Expected a generator's folder for MODEL, received ${other}, which holds a tokenizer. Train a generator of its latents: train.stage: generator.`
+      : `Expected a generator's or its run's folder for MODEL, received ${target}: there is no config.json in it or in its model/.`,
   );
 }

@@ -1,5 +1,4 @@
 // `vitok info DiT-L`, or a generator's folder: its parameters and its cost, without the engine.
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   defineGenerator,
@@ -8,17 +7,17 @@ import {
   generatorCost,
   isDitName,
 } from "../generator/config.js";
-import { factsFromJson, generatorFromJson, isGeneratorJson } from "../generator/facts.js";
+import { factsFromJson, generatorFromJson, readGeneratorJson } from "../generator/facts.js";
 import { formatCount, openOutput, styled, table } from "./output.js";
 
 /** Whether what was named is a generator: a name, or a folder whose config.json says so. */
 export function isGenerator(target: string): boolean {
-  return isDitName(target) || readJson(target) !== undefined;
+  return isDitName(target) || readGeneratorJson(target) !== undefined;
 }
 
 export function describeGenerator(target: string, options: { readonly json?: boolean }): void {
   const output = openOutput(options);
-  const json = readJson(target);
+  const json = readGeneratorJson(target);
   const path = join(target, "config.json");
   const config = json
     ? generatorFromJson(json, path)
@@ -29,17 +28,6 @@ export function describeGenerator(target: string, options: { readonly json?: boo
   const macs = lengths.map((tokens) => ({ tokens, macs: generatorCost(config, tokens).macs }));
   output.print(describe(config, { params, macs }));
   output.result({ variant: ditName(config), config, params, macs, ...(facts ? { facts } : {}) });
-}
-
-function readJson(folder: string): Record<string, unknown> | undefined {
-  const path = join(folder, "config.json");
-  if (!existsSync(path)) return undefined;
-  try {
-    const json: unknown = JSON.parse(readFileSync(path, "utf8"));
-    return isGeneratorJson(json) ? (json as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined; // a tokenizer's reader says what is wrong with it
-  }
 }
 
 function describe(

@@ -1,5 +1,7 @@
 // What a generator's folder knows beside its weights: whose latents it makes, how they are standardised, on which grid, and
 // what its classes are called. Pure TypeScript, as config.ts.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { ConfigError } from "../config-error.js";
 import {
   defineGenerator,
@@ -46,13 +48,21 @@ export function generatorToJson(
   };
 }
 
-/** Whether a config.json is a generator's. */
-export const isGeneratorJson = (json: unknown): boolean =>
-  typeof json === "object" && json !== null && (json as { kind?: unknown }).kind === "generator";
+/** A folder's config.json, where it is a generator's; undefined where it is another model's, damaged or missing. */
+export function readGeneratorJson(folder: string): Record<string, unknown> | undefined {
+  const path = join(folder, "config.json");
+  if (!existsSync(path)) return undefined;
+  try {
+    const json = JSON.parse(readFileSync(path, "utf8")) as { kind?: unknown } | null;
+    return json?.kind === "generator" ? { ...json } : undefined;
+  } catch {
+    return undefined; // the reader of the other kind of model says what is wrong with it
+  }
+}
 
 /** The network's part of config.json. @throws ConfigError with the file's name */
 export function generatorFromJson(json: Record<string, unknown>, path: string): GeneratorConfig {
-  if (!isGeneratorJson(json))
+  if (json.kind !== "generator")
     throw new ConfigError(
       `Expected a generator's config ("kind": "generator") in ${path}, received another model's. Name a generator's folder.`,
     );
