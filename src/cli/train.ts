@@ -6,6 +6,7 @@ import { type DryRun, dryRun } from "../train/dry-run.js";
 import { writeRunReport } from "../train/run-report.js";
 import type { TrainResult } from "../train/train-options.js";
 import { train } from "../train/trainer.js";
+import { isGeneratorTarget } from "./generate.js";
 import { formatCount, formatDuration, type Output, openOutput, table } from "./output.js";
 import { openProgress } from "./progress.js";
 
@@ -93,7 +94,11 @@ async function conclude(result: TrainResult, command: string, output: Output): P
   for (const [name, value] of Object.entries(scores.metrics))
     output.print(`${name.padEnd(6)} ${value.toFixed(4)}`);
   output.print(
-    `\nModel   ${model}\nReport  ${report}\nTry     npx vitok reconstruct ${model} FILE... --out out`,
+    `\nModel   ${model}\nReport  ${report}\nTry     npx vitok ${
+      model && isGeneratorTarget(model)
+        ? `generate ${model} --class all`
+        : `reconstruct ${model} FILE...`
+    } --out out`,
   );
   output.result({
     state,

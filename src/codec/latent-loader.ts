@@ -76,6 +76,10 @@ export class LatentLoader {
     return batch;
   }
 
+  newlyUnreadable(): readonly { file: string; reason: string }[] {
+    return this.unreadable;
+  }
+
   close(): void {
     this.set.close();
   }

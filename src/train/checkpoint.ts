@@ -65,7 +65,7 @@ export function loadCheckpoint(folder: string, recipe: Recipe, config: TrainConf
 
 /** May differ between a run and its continuation: none of them changes what a step computes. */
 const free =
-  /^(device|out|evaluate\.|data\.(concurrency|prefetch|cacheMiB)|train\.(logEvery|evalEvery|saveEvery|gridEvery|keepCheckpoints|keepBest|tensorboard|threads))/;
+  /^(device|out|generator\.sample\.|evaluate\.|data\.(concurrency|prefetch|cacheMiB)|train\.(logEvery|evalEvery|saveEvery|gridEvery|keepCheckpoints|keepBest|tensorboard|threads))/;
 
 function requireSameRecipe(saved: TrainConfig, wanted: TrainConfig, folder: string): void {
   const [before, now] = [flatten(saved), flatten(wanted)];

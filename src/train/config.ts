@@ -5,10 +5,12 @@
 import { z } from "zod";
 import { ConfigError } from "../config-error.js";
 import { fidTaps, metricNames } from "../evaluate/plan.js";
+import { parseDitName } from "../generator/config.js";
 import { completeConfig, type TokenizerConfig } from "../tokenizer/config.js";
 import { buckets, shortestSide } from "./buckets.js";
 import { readConfigFile } from "./config-file.js";
 import { completeGan, type GanConfig, gan } from "./gan-config.js";
+import { generatorDefaults, generatorSection } from "./generator-config.js";
 import { configOfModel } from "./model-start.js";
 
 const count = z.int().positive();
@@ -67,7 +69,7 @@ const losses = z.strictObject({
 });
 
 const train = z.strictObject({
-  stage: z.literal([1, 2]).default(1),
+  stage: z.literal([1, 2, "generator"]).default(1),
   /** A model's, run's or checkpoint's folder whose weights are the start. Stage 2 needs one. */
   from: z.string().min(1).optional(),
   /** Parameters that do not learn, by name: `encoder.*`, `*.norm*`. Default: nothing; in stage 2 `[encoder.*]`. */
@@ -81,8 +83,10 @@ const train = z.strictObject({
   peakLr: z.number().positive().optional(),
   /** Default: 5 % of the steps. */
   warmupSteps: z.int().nonnegative().optional(),
-  weightDecay: weight.default(1e-4),
-  betas: z.tuple([share.lt(1), share.lt(1)]).default([0.9, 0.95]),
+  /** Default: 1e-4, for a generator 0. */
+  weightDecay: weight.optional(),
+  /** Default: 0.9 and 0.95, for a generator 0.9 and 0.999. */
+  betas: z.tuple([share.lt(1), share.lt(1)]).optional(),
   maxGradNorm: z.number().positive().default(1),
   /** bfloat16: autocast, with float32 master weights. */
   precision: z.enum(["float32", "bfloat16"]).default("bfloat16"),
@@ -110,7 +114,8 @@ const evaluate = z.strictObject({
   data: z.string().min(1).optional(),
   /** Side of the crop, pixels; any, also one never trained on. Default: `data.size`. */
   size: count.optional(),
-  metrics: z.array(z.enum(metricNames)).default(["psnr", "ssim"]),
+  /** Default: psnr and ssim, for a generator fid. */
+  metrics: z.array(z.enum(metricNames)).optional(),
   /** Channels of the Inception layer that fid looks at; 2048 by default. */
   fidTap: z.enum(fidTaps).optional(),
   /** The first so many files of the set; 0 is all of them. */
@@ -125,6 +130,8 @@ export const trainSchema = z.strictObject({
   data,
   losses: losses.prefault({}),
   gan: gan.optional(),
+  /** Only with train.stage: generator. */
+  generator: generatorSection.optional(),
   train: train.prefault({}),
   evaluate: evaluate.prefault({}),
   seed: z.int().nonnegative().default(0),
@@ -143,15 +150,24 @@ type Filled<T, K extends keyof T> = Omit<T, K> & { [P in K]-?: NonNullable<T[P]>
 /** A recipe with every default filled in; frozen. */
 export interface TrainConfig
   extends Omit<Written, "model" | "losses" | "gan" | "train" | "evaluate"> {
+  /** Not of a generator: its latents are its tokenizer's. */
   readonly model: TokenizerConfig;
   readonly losses: Filled<Written["losses"], "adversarial">;
   /** Only where there is a discriminator. */
   readonly gan?: GanConfig | undefined;
   readonly train: Filled<
     Written["train"],
-    "freeze" | "batchSize" | "peakLr" | "warmupSteps" | "evalEvery" | "saveEvery" | "gridEvery"
+    | "weightDecay"
+    | "betas"
+    | "freeze"
+    | "batchSize"
+    | "peakLr"
+    | "warmupSteps"
+    | "evalEvery"
+    | "saveEvery"
+    | "gridEvery"
   >;
-  readonly evaluate: Filled<Written["evaluate"], "data" | "size" | "batchSize">;
+  readonly evaluate: Filled<Written["evaluate"], "data" | "size" | "metrics" | "batchSize">;
 }
 
 /**
@@ -168,24 +184,30 @@ export function parseTrainConfig(recipe: z.input<typeof trainSchema>): TrainConf
 }
 
 function complete(written: Written): TrainConfig {
-  const { data, train, evaluate, losses } = written;
-  const { steps, stage, batchSize = stage === 2 ? 256 : 1024 } = train;
+  const { data, train, evaluate, losses, generator } = written;
+  const { steps, stage, batchSize = stage === 1 ? 1024 : 256 } = train;
+  const metrics = evaluate.metrics ?? (stage === "generator" ? ["fid"] : ["psnr", "ssim"]);
   const adversarial = losses.adversarial ?? (stage === 2 ? 0.05 : 0);
-  refuseContradictions(written, { batchSize, adversarial });
+  refuseContradictions(written, { batchSize, adversarial, metrics });
+  if (generator) parseDitName(generator.variant);
   const tenth = Math.max(1, Math.round(steps / 10));
   const { from } = train;
+  const usual = stage === "generator" ? generatorDefaults : tokenizerDefaults(train, batchSize);
   const base = from === undefined || written.model.variant ? {} : configOfModel(from);
   const config: TrainConfig = {
     ...written,
-    model: completeConfig({ ...base, ...written.model }),
+    // A generator's is its tokenizer's, which lies in a folder and is read when training starts.
+    model: generator ? (undefined as never) : completeConfig({ ...base, ...written.model }),
     losses: { ...losses, adversarial },
     gan: adversarial > 0 ? completeGan(written.gan, { steps, batchSize, data }) : undefined,
     train: {
       ...train,
       batchSize,
       freeze: train.freeze ?? (stage === 2 ? ["encoder.*"] : []),
-      peakLr: train.peakLr ?? (1e-4 * batchSize) / 256,
-      warmupSteps: train.warmupSteps ?? Math.round(0.05 * steps),
+      peakLr: train.peakLr ?? usual.peakLr,
+      warmupSteps: train.warmupSteps ?? usual.warmupSteps,
+      weightDecay: train.weightDecay ?? usual.weightDecay,
+      betas: train.betas ?? usual.betas,
       evalEvery: train.evalEvery ?? tenth,
       saveEvery: train.saveEvery ?? tenth,
       gridEvery: train.gridEvery ?? tenth,
@@ -194,6 +216,7 @@ function complete(written: Written): TrainConfig {
       ...evaluate,
       data: evaluate.data ?? data.path,
       size: evaluate.size ?? data.size,
+      metrics,
       batchSize: evaluate.batchSize ?? Math.min(batchSize, 64),
     },
   };
@@ -205,9 +228,23 @@ function complete(written: Written): TrainConfig {
   return deepFreeze(config);
 }
 
+/** Spec section 3. */
+function tokenizerDefaults({ steps }: Written["train"], batchSize: number) {
+  return {
+    peakLr: (1e-4 * batchSize) / 256,
+    warmupSteps: Math.round(0.05 * steps),
+    weightDecay: 1e-4,
+    betas: [0.9, 0.95] as [number, number],
+  };
+}
+
 function refuseContradictions(
-  { data, train, evaluate, gan }: Written,
-  { batchSize, adversarial }: { batchSize: number; adversarial: number },
+  { data, train, gan, generator, model }: Written,
+  {
+    batchSize,
+    adversarial,
+    metrics,
+  }: { batchSize: number; adversarial: number; metrics: readonly string[] },
 ): void {
   const [from, to] = data.cropScale;
   const refuse = (what: string, name: string, received: unknown) => {
@@ -218,6 +255,16 @@ function refuseContradictions(
   if (batchSize % train.accumulate !== 0)
     refuse(`a divisor of train.batchSize (${batchSize})`, "train.accumulate", train.accumulate);
   if (from > to) refuse("[from, to]", "data.cropScale", data.cropScale);
+  if ((train.stage === "generator") !== (generator !== undefined))
+    refuse(
+      generator ? "generator, as there is such a section," : "a section with variant and tokenizer",
+      generator ? "train.stage" : "generator",
+      generator ? train.stage : undefined,
+    );
+  if (generator && data.buckets)
+    refuse("no such section for a generator, whose grid is one,", "data.buckets", data.buckets);
+  if (generator && Object.values(model).some((value) => value !== undefined))
+    refuse("no such section for a generator, whose latents are its tokenizer's,", "model", model);
   if (train.stage === 2 && train.from === undefined)
     refuse(
       "the folder of a stage-1 run or model",
@@ -232,12 +279,8 @@ function refuseContradictions(
       "gan",
       gan,
     );
-  if (train.keepBest && !evaluate.metrics.includes(train.keepBest))
-    refuse(
-      `one of evaluate.metrics (${evaluate.metrics.join(", ")})`,
-      "train.keepBest",
-      train.keepBest,
-    );
+  if (train.keepBest && !metrics.includes(train.keepBest))
+    refuse(`one of evaluate.metrics (${metrics.join(", ")})`, "train.keepBest", train.keepBest);
 }
 
 function deepFreeze<T>(value: T): T {

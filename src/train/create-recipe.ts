@@ -1,5 +1,6 @@
 // Which recipe a config asks for.
 import type { TrainConfig } from "./config.js";
+import { GeneratorRecipe, isGeneratorConfig } from "./generator.js";
 import type { Recipe } from "./recipe.js";
 import { Stage1 } from "./stage1.js";
 import { Stage2 } from "./stage2.js";
@@ -15,5 +16,6 @@ export async function createRecipe(
 ): Promise<Recipe> {
   const from = written.train.from && (checkpoint ?? written.train.from);
   const config = { ...written, train: { ...written.train, from } };
+  if (isGeneratorConfig(config)) return GeneratorRecipe.create(config, device);
   return config.train.stage === 2 ? new Stage2(config, device) : new Stage1(config, device);
 }

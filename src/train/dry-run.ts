@@ -1,17 +1,17 @@
 // What a run would be, without its folder: the plan, and memory and time from a few steps that are really made.
+import { openTrainingData } from "../codec/latent-source.js";
 import { Loader } from "../data/loader.js";
-import { openSource } from "../data/source.js";
 import { parameters } from "../nn/parameters.js";
 import { costOf } from "../tokenizer/cost.js";
 import { memory, pickDevice, resetPeakMemory, synchronize } from "../torch/index.js";
 import type { TrainConfig } from "./config.js";
 import { createRecipe } from "./create-recipe.js";
 import { inputSize } from "./pace.js";
-import type { Recipe } from "./recipe.js";
+import type { BatchLoader, Recipe } from "./recipe.js";
 import { loaderOptions } from "./run-setup.js";
 
 export interface DryRun {
-  readonly stage: number;
+  readonly stage: number | "generator";
   readonly variant: string;
   readonly device: string;
   readonly data: { readonly name: string; readonly files: number };
@@ -41,14 +41,14 @@ export async function dryRun(config: TrainConfig): Promise<DryRun> {
   const microBatch = batchSize / accumulate;
   const sliced = { ...config, train: { ...config.train, batchSize: microBatch, accumulate: 1 } };
   const device = pickDevice(config.device);
-  const source = await openSource(config.data.path);
+  const source = await openTrainingData(config.data.path, config.data);
   resetPeakMemory(device);
   const before = memory(device).allocatedBytes;
   const recipe = await createRecipe(sliced, device);
-  const loader = new Loader(source, loaderOptions(sliced, 0));
+  const loader = recipe.openLoader?.(0) ?? new Loader(source, loaderOptions(sliced, 0));
   try {
     const microMs = await timeSteps(recipe, loader, device);
-    const { tokens, latentSize } = costOf(config.model, inputSize(config));
+    const { tokens, latentSize } = recipe.latent ?? costOf(config.model, inputSize(config));
     const stepMs = microMs * accumulate;
     const sizes = sizesOf(recipe);
     return {
@@ -70,7 +70,7 @@ export async function dryRun(config: TrainConfig): Promise<DryRun> {
 }
 
 /** Median milliseconds of a step with its data; the first one, which allocates, is not counted. */
-async function timeSteps(recipe: Recipe, loader: Loader, device: string): Promise<number> {
+async function timeSteps(recipe: Recipe, loader: BatchLoader, device: string): Promise<number> {
   const times: number[] = [];
   for (let step = 0; step <= timedSteps; step++) {
     const startedMs = performance.now();

@@ -24,12 +24,12 @@ export function configOfModel(target: string): TokenizerConfig {
 }
 
 /** A model folder itself, a run's exported model, or its last checkpoint. */
-export function findModelFolder(target: string): string {
+export function findModelFolder(target: string, key = "train.from"): string {
   const candidates = [target, join(target, "model"), ...listCheckpoints(target).slice(-1)];
   const found = candidates.find((folder) => existsSync(join(folder, "config.json")));
   if (found) return found;
   throw new ConfigError(
-    `Expected a model's, run's or checkpoint's folder for train.from, received ${target}, which holds no config.json, ` +
+    `Expected a model's, run's or checkpoint's folder for ${key}, received ${target}, which holds no config.json, ` +
       "model/ or checkpoints/. Train stage 1 first, or name another folder.",
   );
 }

@@ -2,7 +2,7 @@
 import { costOf, type InputSize } from "../tokenizer/cost.js";
 import type { TrainConfig } from "./config.js";
 import { measurePeakFlops } from "./peak.js";
-import type { Recipe } from "./recipe.js";
+import type { Recipe, TrainBatch } from "./recipe.js";
 
 /** Rates since the last log line, evaluations and checkpoints left out. */
 export class Pace {
@@ -50,4 +50,9 @@ export function trainingFlops(config: TrainConfig): number {
 /** Size of one training sample. */
 export function inputSize({ data }: TrainConfig): InputSize {
   return { frames: data.frames, height: data.size, width: data.size };
+}
+
+/** Pixels of a batch's samples over those of the recipe's size; latents are of one size. */
+export function areaShare(batch: TrainBatch, size: number): number {
+  return "moments" in batch ? 1 : (batch.shape[2] * batch.shape[3]) / size ** 2;
 }

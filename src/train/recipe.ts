@@ -1,10 +1,26 @@
 // What the training loop, the checkpoints and the report need of a recipe. Each recipe is a file beside this one: stage1.ts.
 // Which of them a config asks for is create-recipe.ts.
+import type { LatentBatch } from "../codec/latent-loader.js";
 import type { Batch } from "../data/batch.js";
 import type { Source } from "../data/source.js";
 import type { ReportData } from "../evaluate/report.js";
 import type { Clip } from "../media/clip.js";
 import type { Tensor } from "../torch/index.js";
+
+/** What a step is given: pictures, or their latents. */
+export type TrainBatch = Batch | LatentBatch;
+
+/** Where batches come from: data/loader.ts, or codec/latent-loader.ts. */
+export interface BatchLoader {
+  next(): Promise<TrainBatch | undefined>;
+  /** Global index of the next batch's first sample. */
+  readonly sample: number;
+  readonly waitMs: number;
+  readonly unreadable: readonly { file: string; reason: string }[];
+  /** Those of them that were not told yet. */
+  newlyUnreadable(): readonly { file: string; reason: string }[];
+  close(): void;
+}
 
 export interface Recipe {
   readonly device: string;
@@ -22,7 +38,11 @@ export interface Recipe {
    * Forward, backward, clip, update. `step` counts from 0; every random choice is keyed by it or by `batch.indices`.
    * @throws {NonFiniteError} before the update
    */
-  step(batch: Batch, step: number): StepResult;
+  step(batch: TrainBatch, step: number): StepResult;
+  /** Of one sample, where it is not the config's model that says so. */
+  readonly latent?: { readonly tokens: number; readonly latentSize: number };
+  /** Where the data are no pictures; undefined for the loop's own loader. */
+  openLoader?(startSample: number): BatchLoader | undefined;
   /** What was done to begin: weights taken over, what is frozen. */
   readonly notes?: readonly string[];
   /** Nothing is wrong: a state to roll back to. */
@@ -70,6 +90,8 @@ export interface RunEvent {
 export interface EvaluateRequest {
   /** The first so many files of the set; all of them by default. */
   readonly count?: number | undefined;
+  /** Only pictures are wanted, scores may be left out. */
+  readonly isGridOnly?: boolean;
 }
 
 export interface Evaluation {

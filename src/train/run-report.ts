@@ -16,7 +16,7 @@ export async function writeRunReport(folder: string, { report }: Evaluation): Pr
   return writeReport(join(folder, "report"), {
     ...report,
     title: run.variant,
-    summary: `Stage ${stageOf(run)}, ${end?.step ?? 0} steps in ${minutes} minutes on ${run.device}.`,
+    summary: `${nameOf(stageOf(run))}, ${end?.step ?? 0} steps in ${minutes} minutes on ${run.device}.`,
     warnings: [
       ...(report.warnings ?? []),
       ...told.map(({ step, text }) => `Step ${step}: ${text}.`),
@@ -34,3 +34,6 @@ export async function writeRunReport(folder: string, { report }: Evaluation): Pr
     },
   });
 }
+
+const nameOf = (stage: number | string): string =>
+  stage === "generator" ? "Generator" : `Stage ${stage}`;

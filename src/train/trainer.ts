@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Batch } from "../data/batch.js";
+import { openTrainingData } from "../codec/latent-source.js";
 import { Loader } from "../data/loader.js";
-import { openSource, type Source } from "../data/source.js";
+import type { Source } from "../data/source.js";
 import { tile, writeImage } from "../media/image.js";
 import { memory, pickDevice, setFlag, setNumThreads } from "../torch/index.js";
 import { betterOf, loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
@@ -18,13 +18,15 @@ import {
 import type { TrainConfig } from "./config.js";
 import { createRecipe } from "./create-recipe.js";
 import { type LogLine, RunLog } from "./log.js";
-import { Pace } from "./pace.js";
+import { areaShare, Pace } from "./pace.js";
 import {
+  type BatchLoader,
   type Evaluation,
   NonFiniteError,
   type Recipe,
   type RunEvent,
   type StepResult,
+  type TrainBatch,
 } from "./recipe.js";
 import { findCheckpoint, loaderOptions, runLine } from "./run-setup.js";
 import { EventFile, writeLine } from "./tensorboard.js";
@@ -44,7 +46,7 @@ class Trainer {
   readonly #started = performance.now();
   readonly #pace: Pace;
   readonly #events: EventFile | undefined;
-  #loader: Loader;
+  #loader: BatchLoader;
   #step: number;
   /** Of `train.keepBest`, at the step where it was measured last. */
   #scored: { step: number; score: number } | undefined;
@@ -66,8 +68,11 @@ class Trainer {
     this.#pace = new Pace(recipe, () => this.#loader.waitMs, config.train.precision);
   }
 
-  #openLoader(sample: number): Loader {
-    return new Loader(this.sources.training, loaderOptions(this.config, sample));
+  #openLoader(sample: number): BatchLoader {
+    return (
+      this.recipe.openLoader?.(sample) ??
+      new Loader(this.sources.training, loaderOptions(this.config, sample))
+    );
   }
 
   static async open(config: TrainConfig, options: TrainOptions): Promise<Trainer> {
@@ -76,11 +81,10 @@ class Trainer {
     if (device.startsWith("cuda"))
       for (const flag of ["tf32", "cudnnBenchmark"] as const) setFlag(flag, true);
     const checkpoint = findCheckpoint(options);
-    const { path, frames, fps } = config.data;
-    const training = await openSource(path, { frames, fps });
-    const other = config.evaluate.data;
-    const evaluation =
-      other && other !== path ? await openSource(other, { frames, fps }) : training;
+    const { data } = config;
+    const training = await openTrainingData(data.path, data);
+    const other = config.evaluate.data ?? data.path;
+    const evaluation = other === data.path ? training : await openTrainingData(other, data);
     const recipe = await createRecipe(config, device, { checkpoint });
     const state = checkpoint ? loadCheckpoint(checkpoint, recipe, config) : { step: 0, sample: 0 };
     const log = new RunLog(options.out);
@@ -132,19 +136,19 @@ class Trainer {
       return this.#rollBack(error.message);
     }
     this.#step++;
-    this.#report(result, batch.shape);
+    this.#report(result, batch);
     if (result.rollback) return this.#rollBack(result.rollback);
     const isLast = this.#step === steps;
     const isDue = (every: number) => every > 0 && this.#step % every === 0 && !isLast;
     if (isDue(evalEvery)) await this.#evaluate(isDue(gridEvery));
-    else if (isDue(gridEvery)) await this.#evaluate(true, 8);
+    else if (isDue(gridEvery)) await this.#evaluate(true, { isGridOnly: true });
     if (isDue(saveEvery)) this.#save({ isScheduled: true });
   }
 
-  #report(result: StepResult, [samples, , height, width]: Batch["shape"]): void {
+  #report(result: StepResult, batch: TrainBatch): void {
     const { logEvery } = this.config.train;
     const { events = [], rollback: _, ...told } = result;
-    const pace = this.#pace.count(samples, (height * width) / this.config.data.size ** 2);
+    const pace = this.#pace.count(batch.shape[0], areaShare(batch, this.config.data.size));
     this.options.onStep?.(this.#step, { loss: result.loss, ...pace });
     for (const event of events) this.#tell(event);
     for (const { reason } of this.#loader.newlyUnreadable())
@@ -189,8 +193,9 @@ class Trainer {
     this.#pace.restart();
   }
 
-  async #evaluate(withGrid: boolean, count = this.config.evaluate.count): Promise<Evaluation> {
-    const scores = await this.recipe.evaluate(this.sources.evaluation, { count });
+  async #evaluate(withGrid: boolean, { isGridOnly = false } = {}): Promise<Evaluation> {
+    const count = isGridOnly ? 8 : this.config.evaluate.count;
+    const scores = await this.recipe.evaluate(this.sources.evaluation, { count, isGridOnly });
     this.#log({
       type: "eval",
       step: this.#step,
@@ -201,7 +206,7 @@ class Trainer {
     const summary = Object.entries(scores.metrics).map(
       ([name, value]) => `${name} ${value.toFixed(3)}`,
     );
-    this.options.onNote?.(`step ${this.#step}: ${summary.join(", ")}`);
+    if (summary.length) this.options.onNote?.(`step ${this.#step}: ${summary.join(", ")}`);
     this.#score(scores, count);
     if (withGrid) await this.#writeGrid(scores);
     this.#pace.restart();
@@ -222,7 +227,7 @@ class Trainer {
     const { keepBest } = this.config.train;
     if (!keepBest || count !== this.config.evaluate.count) return;
     const key = Object.keys(metrics).find((name) =>
-      new RegExp(`^r?${keepBest}(-\\d+)?$`, "i").test(name),
+      new RegExp(`^[rg]?${keepBest}(-\\d+)?$`, "i").test(name),
     );
     if (key !== undefined) this.#scored = { step: this.#step, score: metrics[key]! };
   }
