@@ -113,7 +113,7 @@ def sample(dev, size, batch, side=16, steps=50, compiled=True):
 
 
 CASES = {
-    "cuda": {"train-L": lambda: train("cuda", "L", 128), "train-XL": lambda: train("cuda", "XL", 64),
+    "cuda": {"train-L": lambda: train("cuda", "L", 64), "train-XL": lambda: train("cuda", "XL", 64),
              "sample-L": lambda: sample("cuda", "L", 64), "sample-XL": lambda: sample("cuda", "XL", 64)},
     "cpu": {"train-tiny": lambda: train("cpu", "tiny", 4, 4, compiled=False), "sample-tiny": lambda: sample("cpu", "tiny", 2, 4, 4, compiled=False)},
 }

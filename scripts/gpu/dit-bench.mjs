@@ -20,7 +20,7 @@ if (isGpu) for (const flag of ["tf32", "cudnnBenchmark"]) setFlag(flag, true);
 
 const cases = isGpu
   ? [
-      { name: "train-L", variant: "DiT-L", batch: 128 },
+      { name: "train-L", variant: "DiT-L", batch: 64 },
       { name: "train-XL", variant: "DiT-XL", batch: 64 },
       { name: "sample-L", variant: "DiT-L", batch: 64, steps: 50 },
       { name: "sample-XL", variant: "DiT-XL", batch: 64, steps: 50 },

@@ -9,7 +9,7 @@ set -euo pipefail
 pictures=$(realpath "$1") weights=$(realpath "$2")
 shift 2
 root=$PWD work=${WORK:-/tmp/vitok} out=${OUT:-/tmp/vitok-out}
-program=${VITOK:-$work/node_modules/vitok/dist/cli/main.js}
+program=${VITOK:-$work/node_modules/vitok/dist/cli/vitok.cjs}
 mkdir -p "$work" "$out"
 export VITOK_WEIGHTS=$weights LIBTORCH_USE_PYTORCH=${LIBTORCH_USE_PYTORCH-1} PATH="$work/bin:$PATH"
 vitok() { node "$program" "$@"; }

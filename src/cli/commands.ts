@@ -227,7 +227,11 @@ export const commands: readonly Command[] = [
       ...sampling,
       { flags: "--size <pixels>", summary: "side, if not that of training", parse: wholeNumber },
       { flags: "--tokenizer <dir>", summary: "its tokenizer, if not in the model's folder" },
-      { flags: "--fps <n>", summary: "videos: frames a second", parse: number, default: 8 },
+      {
+        flags: "--fps <n>",
+        summary: "videos: frames a second, if not those of training",
+        parse: positive,
+      },
       batchSize,
       device,
       precision,

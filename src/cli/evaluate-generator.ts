@@ -37,8 +37,10 @@ export async function evaluateGeneratorModel(
 ): Promise<number> {
   const folder = findGenerator(target);
   const { data, count = 50_000, batchSize = 64, device = "auto", precision = "float32" } = options;
-  const real = data.endsWith(".npz") && existsSync(data) ? data : await openSource(data);
   const pipeline = await loadPipeline(folder, { device: pickDevice(device), dtype: precision });
+  const { size, fps = 8 } = pipeline.generator.facts;
+  const isSaved = data.endsWith(".npz") && existsSync(data);
+  const real = isSaved ? data : await openSource(data, { frames: size.frames, fps });
   const progress = openProgress("sample", { total: count });
   const { sampler, steps, seed, out, realStats } = options;
   const { guidance: scale, guidanceInterval: interval, guidanceRescale: rescale } = options;

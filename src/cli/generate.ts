@@ -29,7 +29,7 @@ interface GenerateCommandOptions extends PlacementOptions {
   readonly size?: number;
   readonly batchSize?: number;
   readonly tokenizer?: string;
-  readonly fps: number;
+  readonly fps?: number;
   readonly json?: boolean;
 }
 
@@ -77,8 +77,8 @@ async function writeSamples(
   samples: readonly Sample[],
   options: GenerateCommandOptions & { batchSize: number },
 ) {
-  const { batchSize, out, seed, fps } = options;
-  const { classNames } = pipeline.generator.facts;
+  const { batchSize, out, seed } = options;
+  const { classNames, fps = 8 } = pipeline.generator.facts;
   const request = requestOf(options, pipeline);
   const progress = openProgress("generate", { total: samples.length });
   const files: { file: string; class: number; seed: number; index: number }[] = [];
@@ -92,7 +92,12 @@ async function writeSamples(
       for (const [i, { label, index }] of batch.entries()) {
         const name = `${classNames[label] ?? `class-${label}`}-${String(index).padStart(6, "0")}`;
         const stem = join(out, name.replaceAll(/[^\w.-]+/g, "-"));
-        files.push({ file: await writeClip(stem, clips[i]!, fps), class: label, seed, index });
+        files.push({
+          file: await writeClip(stem, clips[i]!, options.fps ?? fps),
+          class: label,
+          seed,
+          index,
+        });
       }
       shown.push(...clips.slice(0, gridLimit - shown.length).map((clip) => frameOf(clip, 0)));
     }

@@ -18,6 +18,8 @@ export interface GeneratorFacts {
   readonly grid: { readonly t: number; readonly h: number; readonly w: number };
   /** Pixels and frames of what it was trained on: the default of what it makes. */
   readonly size: { readonly frames: number; readonly height: number; readonly width: number };
+  /** Frames a second of what it makes, where that is clips. */
+  readonly fps?: number | undefined;
   /** In the order of the labels; empty where they have no names. */
   readonly classNames: readonly string[];
   /** Hash of the weights of the tokenizer whose latents these are: the first 16 hex digits of model.safetensors's SHA-256. */
@@ -40,6 +42,7 @@ export function generatorToJson(
     ...{ width, depth, heads, channels, classes, prediction },
     grid: [t, h, w],
     size: [frames, height, columns],
+    ...(facts.fps === undefined ? {} : { fps: facts.fps }),
     latent_mean: facts.latentMean,
     latent_std: facts.latentStd,
     class_names: facts.classNames,
@@ -105,6 +108,7 @@ export function factsFromJson(json: Record<string, unknown>, path: string): Gene
     latentStd: numbers("latent_std", (value) => value > 0),
     grid: { t, h, w },
     size: { frames, height, width },
+    ...(Number(json.fps) > 0 ? { fps: Number(json.fps) } : {}),
     classNames: (names as unknown[]).map(String),
     tokenizerHash: hash as string,
     weights: weights === "ema" ? "ema" : "raw",

@@ -46,7 +46,8 @@ export async function describeLatents(
   const { path, size: side, frames } = config.data;
   const size = { frames, height: side, width: side };
   const grid = latentGrid(tokenizer.config, size);
-  const facts = { grid, size, tokenizerHash: hash };
+  const fps = frames > 1 ? { fps: config.data.fps } : {};
+  const facts = { grid, size, tokenizerHash: hash, ...fps };
   if (!isLatentFolder(path)) {
     const source = await openSource(path, config.data);
     const { mean, std } = await measure(config, tokenizer);
