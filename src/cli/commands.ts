@@ -9,7 +9,6 @@ import {
   json,
   keep,
   metrics,
-  number,
   oneOf,
   out,
   partOption,
