@@ -39,10 +39,12 @@ function cardOf(
   value: number,
   { intervals, deviations }: Pick<Scored, "intervals" | "deviations">,
 ): Score {
-  const spread = deviations[name] ?? intervals[name] ?? Number.NaN;
+  const [interval = Number.NaN, deviation = 0] = [intervals[name], deviations[name]];
   return {
     ...{ name, value },
-    ...(Number.isFinite(spread) ? { interval: spread } : {}),
+    ...(Number.isFinite(interval) ? { interval } : {}),
+    // A single part, or parts that are all the whole set, deviate by rounding alone.
+    ...(deviation > 1e-6 * Math.abs(value) ? { deviation } : {}),
     ...(name === "PSNR" ? { unit: "dB" } : {}),
     better: lowerIsBetter(name) ? "lower" : "higher",
   };

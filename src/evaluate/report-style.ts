@@ -27,8 +27,9 @@ h2 { font-size: 1.3rem; font-weight: 650; letter-spacing: -.01em; padding-top: .
 .note { color: var(--soft); font-size: .92rem; margin-top: .15rem; }
 h2 + *, .note + * { margin-top: 1.25rem; }
 
-.scores { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 1px; margin-top: 2.25rem; background: var(--line); border: 1px solid var(--line); border-radius: .6rem; overflow: hidden; }
-.scores > div { background: var(--card); padding: 1rem 1.2rem 1.1rem; }
+.scores { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 1px; margin-top: 2.25rem; background: var(--card); border: 1px solid var(--line); border-radius: .6rem; overflow: hidden; }
+/* Lines are drawn by the cards, so that a last row that is not full stays clean. */
+.scores > div { background: var(--card); outline: 1px solid var(--line); padding: 1rem 1.2rem 1.1rem; }
 .scores dt { color: var(--soft); font-size: .9rem; }
 .scores dt span { color: var(--accent); }
 .scores dd { font-size: 2rem; line-height: 1.2; font-weight: 600; letter-spacing: -.02em; }

@@ -20,6 +20,7 @@ const data: ReportData = {
   title: "Ti-Ti/8 <b>",
   scores: [
     { name: "PSNR", value: 25.3149, unit: "dB", interval: 0.2, better: "higher" },
+    { name: "rIS", value: 9.5, deviation: 0.31, better: "higher" },
     { name: "LPIPS", value: 0.12345, better: "lower", expected: "0.12 ± 0.01" },
   ],
   protocol: { set: "drawn", n: 64, weights: "raw", ema: null },
@@ -61,6 +62,7 @@ describe("the report", () => {
     for (const text of [
       "25.31<small>dB",
       "± 0.20",
+      "deviation 0.31",
       "0.1235",
       "expected 0.12",
       "31.46 dB",

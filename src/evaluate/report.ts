@@ -15,6 +15,8 @@ export interface Score {
   readonly unit?: string;
   /** Half-width of the 95 % confidence interval of the mean. */
   readonly interval?: number;
+  /** Standard deviation of the parts that the score is a mean of. */
+  readonly deviation?: number;
   readonly better: "higher" | "lower";
   /** What the recipe promises, shown beside the measured value. */
   readonly expected?: string;
@@ -144,9 +146,10 @@ function section(title: string, note: string, content: string): string {
 }
 
 function scores(list: readonly Score[]): string {
-  const cards = list.map(({ name, value, unit, interval, better, expected }) => {
+  const cards = list.map(({ name, value, unit, interval, deviation, better, expected }) => {
     const arrow = better === "higher" ? "↑" : "↓";
-    const spread = interval === undefined ? "" : `± ${significant(interval, 2)}`;
+    const half = interval === undefined ? "" : `± ${significant(interval, 2)}`;
+    const spread = deviation === undefined ? half : `deviation ${significant(deviation, 2)}`;
     const promise = expected ? `expected ${expected}` : "";
     const detail = [spread, promise].filter(Boolean).join(" · ") || `${better} is better`;
     return `<div><dt>${html(name)} <span title="${better} is better">${arrow}</span></dt>
