@@ -26,7 +26,7 @@ export async function loadAutoEncoder(
   return {
     tokenizer: kind.load(folder, { device: pickDevice(device), dtype: precision }),
     folder,
-    size: usualSize,
+    ...{ size: usualSize, frames: 1, fps: 8 },
     id: { weights: "raw", weightsHash: await fileHash(kind.weightsFile(folder)) },
   };
 }

@@ -69,6 +69,22 @@ export const keep: CommandOption = {
   parse: wholeNumber,
 };
 
+export const audio: CommandOption = {
+  flags: "--audio",
+  summary: "videos: keep the source's sound",
+};
+
+/** Long and large inputs: the windows that they go through a model in. */
+export const windows: readonly CommandOption[] = [
+  {
+    flags: "--memory <size>",
+    summary: "plan the windows for so much memory, such as 4GiB; tells the peak",
+    parse: byteCount,
+  },
+  { flags: "--tile <pixels>", summary: "side of a tile", parse: wholeNumber },
+  { flags: "--chunk <frames>", summary: "frames at a time", parse: wholeNumber },
+];
+
 /** How scores are computed, alike for models and for files. */
 export const scoring: readonly CommandOption[] = [
   {
@@ -208,4 +224,14 @@ export function list(text: string): string[] {
 
 export function collect(text: string, previous: unknown): string[] {
   return [...(previous as string[]), text];
+}
+
+/** "4GiB", "512MiB", "2GB" or bytes. */
+export function byteCount(text: string): number {
+  const [, number = "", prefix = "", binary] =
+    /^([\d.]+)\s*([KMGT]?)(i?)B?$/i.exec(text.trim()) ?? [];
+  const power = ["", "K", "M", "G", "T"].indexOf(prefix.toUpperCase());
+  const value = Number(number) * (binary ? 1024 : 1000) ** power;
+  if (number && value > 0) return Math.round(value);
+  throw new InvalidArgumentError("Expected a size such as 4GiB or 512MiB.");
 }

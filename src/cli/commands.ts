@@ -2,6 +2,7 @@
 // It imports nothing heavy, so help is instant: a command's own module is loaded when it runs.
 
 import {
+  audio,
   batchSize,
   type Command,
   collect,
@@ -18,6 +19,7 @@ import {
   sampling,
   scoring,
   wholeNumber,
+  windows,
   words,
 } from "./command-options.js";
 
@@ -28,6 +30,12 @@ export type {
   CommandOption,
   Options,
 } from "./command-options.js";
+
+const samplingRate = {
+  flags: "--fps <n>",
+  summary: "videos: frames a second (default: the file's own)",
+  parse: positive,
+};
 
 export const commands: readonly Command[] = [
   {
@@ -118,13 +126,24 @@ export const commands: readonly Command[] = [
   {
     name: "reconstruct",
     args: "<model> <file...>",
-    summary: "pictures through the tokenizer and back, side by side",
-    options: [out("where the pictures go"), keep, device, precision, json],
+    summary: "pictures and videos through the tokenizer and back, side by side",
+    options: [
+      out("where they go"),
+      { flags: "--size <pixels>", summary: "side of a centre crop", parse: wholeNumber },
+      samplingRate,
+      audio,
+      ...windows,
+      keep,
+      device,
+      precision,
+      json,
+    ],
+    examples: ["vitok reconstruct runs/demo film.mp4 --fps 8 --audio --out recon"],
   },
   {
     name: "encode",
     args: "<model> [file...]",
-    summary: "pictures to a file of latents, or a data set to a folder of them",
+    summary: "pictures and videos to a file of latents, or a data set to a folder of them",
     options: [
       {
         flags: "--out <path>",
@@ -139,9 +158,14 @@ export const commands: readonly Command[] = [
         parse: oneOf("float16", "bfloat16"),
       },
       { flags: "--frames <n>", summary: "--data: of each clip, for videos", parse: wholeNumber },
-      { flags: "--fps <n>", summary: "--data: frames a second of videos (8)", parse: positive },
+      {
+        flags: "--fps <n>",
+        summary: "videos: frames a second (default: the file's own; with --data 8)",
+        parse: positive,
+      },
       { flags: "--no-flip", summary: "--data: without the mirror images" },
       { flags: "--shard-size <n>", summary: "--data: pictures a shard (4096)", parse: wholeNumber },
+      ...windows,
       batchSize,
       device,
       precision,
@@ -151,8 +175,22 @@ export const commands: readonly Command[] = [
   {
     name: "decode",
     args: "<model> <latents>",
-    summary: "a file of latents to pictures",
-    options: [out("where the pictures go"), keep, device, precision, json],
+    summary: "a file of latents to pictures and videos",
+    options: [
+      out("where they go"),
+      {
+        flags: "--video-format <name>",
+        summary: "mp4, gif or frames",
+        parse: oneOf("mp4", "gif", "frames"),
+        default: "mp4",
+      },
+      audio,
+      ...windows,
+      keep,
+      device,
+      precision,
+      json,
+    ],
   },
   {
     name: "pack",

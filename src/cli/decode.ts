@@ -1,20 +1,27 @@
-// `vitok decode MODEL X.safetensors --out DIR`: a file of latents back to pictures, at the sizes they had.
+// `vitok decode MODEL X.safetensors --out DIR`: a file of latents back to pictures and videos, of the sizes, rates and lengths
+// they had.
 
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { decodeLatent } from "../codec/decode.js";
-import { readLatents } from "../codec/latent-file.js";
-import { type Clip, frameOf } from "../media/clip.js";
+import { requireFits } from "../codec/decode.js";
+import { openLatents, type StoredLatent } from "../codec/latent-stream.js";
+import { decodeStream } from "../codec/stream.js";
 import { writeImage } from "../media/image.js";
-import { loadAutoEncoder } from "./auto-encoder.js";
+import { probeVideo } from "../media/video-info.js";
+import { openVideoWriter, type WriterOptions } from "../media/video-writer.js";
+import { type LoadedAutoEncoder, loadAutoEncoder } from "./auto-encoder.js";
+import { chooseWindows, isVideo, peakBytes, reportPeak, type WindowOptions } from "./clip-input.js";
 import { uniqueStems } from "./files.js";
 import type { PlacementOptions } from "./model.js";
 import { openOutput } from "./output.js";
 import { openProgress } from "./progress.js";
 
-interface DecodeOptions extends PlacementOptions {
+interface DecodeOptions extends PlacementOptions, Omit<WindowOptions, "fps"> {
   readonly out: string;
   readonly keep?: number;
+  readonly videoFormat: "mp4" | "gif" | "frames";
+  readonly audio?: boolean;
   readonly json?: boolean;
 }
 
@@ -23,37 +30,68 @@ export async function run(
   options: DecodeOptions,
 ): Promise<void> {
   const output = openOutput(options);
-  const { latents, model } = readLatents(path);
-  const { tokenizer, id } = await loadAutoEncoder(target, options);
-  if (model !== undefined && model !== id.weightsHash)
-    output.log(`${path} was encoded with other weights (${model}) than ${target} has.`);
+  const { latents, model: hash } = openLatents(path);
+  const model = await loadAutoEncoder(target, options);
+  if (hash !== undefined && hash !== model.id.weightsHash)
+    output.log(`${path} was encoded with other weights (${hash}) than ${target} has.`);
   const stems = uniqueStems(latents.map(({ source }) => basename(source)));
   const progress = openProgress("decode", { total: latents.length });
   await mkdir(options.out, { recursive: true });
   const files = [];
-  for (const [i, latent] of latents.entries()) {
-    const clip = decodeLatent(tokenizer, latent, options);
-    const result = await writeClip(join(options.out, stems[i]!), clip);
-    files.push({ source: latent.source, result, size: latent.size });
-    progress.update(i + 1);
+  try {
+    for (const [i, latent] of latents.entries()) {
+      requireFits(model.tokenizer.config, latent);
+      const result = await decodeTo(join(options.out, stems[i]!), latent, { model, options });
+      const { source, size, fps } = latent;
+      files.push({ source, result, size, ...(fps ? { fps } : {}) });
+      progress.update(i + 1);
+    }
+  } finally {
+    progress.stop();
   }
-  progress.stop();
-  tokenizer.dispose();
-  for (const { mean } of latents) mean.dispose();
   output.print(`${files.length} decoded into ${options.out}.`);
-  output.result({ files });
+  reportPeak(model, options, output);
+  output.result({ files, peakBytes: peakBytes(model) });
+  model.tokenizer.dispose();
 }
 
-/** A picture as `<stem>.png`; of a video every frame, `<stem>/0001.png` and on. Returns the file or the folder. */
-async function writeClip(stem: string, clip: Clip): Promise<string> {
-  if (clip.frames === 1) {
-    await writeImage(`${stem}.png`, clip);
+interface Job {
+  readonly model: LoadedAutoEncoder;
+  readonly options: DecodeOptions;
+}
+
+/** A picture as `<stem>.png`, a video as `<stem>.mp4`, `.gif` or a folder of frames. Returns what was written. */
+async function decodeTo(
+  stem: string,
+  latent: StoredLatent,
+  { model, options }: Job,
+): Promise<string> {
+  const { source, size, grid, fps } = latent;
+  const tiling = chooseWindows(model, size, options);
+  const slabs = latent.slabs(Math.max(1, tiling.chunk / model.tokenizer.config.tubeletSize));
+  const { keep } = options;
+  const clips = decodeStream(model.tokenizer, slabs, { tiling, source, keep, size, grid });
+  if (fps === undefined && size.frames === 1) {
+    for await (const clip of clips) await writeImage(`${stem}.png`, clip);
     return `${stem}.png`;
   }
-  await mkdir(stem, { recursive: true });
-  for (let index = 0; index < clip.frames; index++) {
-    const name = `${String(index + 1).padStart(4, "0")}.png`;
-    await writeImage(join(stem, name), frameOf(clip, index));
+  const place = options.videoFormat === "frames" ? stem : `${stem}.${options.videoFormat}`;
+  const { height, width } = size;
+  const sound = options.audio ? await soundOf(source) : undefined;
+  const writer = openVideoWriter(place, { height, width, fps: fps ?? 8, sound });
+  try {
+    for await (const clip of clips) await writer.write(clip);
+    await writer.close();
+  } catch (error) {
+    await writer.abort();
+    throw error;
   }
-  return stem;
+  return place;
+}
+
+/** The sound of the file that a latent was made of, while it is there. */
+export async function soundOf(source: string): Promise<WriterOptions["sound"]> {
+  if (!isVideo(source) || !existsSync(source)) return undefined;
+  const { sound } = await probeVideo(source);
+  return sound ? { file: source, codec: sound } : undefined;
 }

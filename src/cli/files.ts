@@ -4,6 +4,8 @@ import { stat } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { listFolder } from "../data/folder.js";
 import { MediaError } from "../media/error.js";
+import { imageExtensions } from "../media/image.js";
+import { videoExtensions } from "../media/video-info.js";
 import { TorchError } from "../torch/index.js";
 import type { Output } from "./output.js";
 import { openProgress } from "./progress.js";
@@ -14,7 +16,7 @@ export interface InputFile {
   readonly stem: string;
 }
 
-/** The files themselves, and every picture below the folders among them. */
+/** The files themselves, and every picture and video below the folders among them. */
 export async function expandFiles(paths: readonly string[]): Promise<InputFile[]> {
   const lists = await Promise.all(paths.map(expand));
   const stems = uniqueStems(lists.flat().map(({ name }) => name));
@@ -24,7 +26,10 @@ export async function expandFiles(paths: readonly string[]): Promise<InputFile[]
 async function expand(path: string): Promise<{ path: string; name: string }[]> {
   const isFolder = (await stat(path).catch(() => undefined))?.isDirectory();
   if (!isFolder) return [{ path, name: basename(path) }];
-  return (await listFolder(path)).map((name) => ({ path: join(path, name), name }));
+  return (await listFolder(path, [...imageExtensions, ...videoExtensions])).map((name) => ({
+    path: join(path, name),
+    name,
+  }));
 }
 
 /** File names without extension; from the second of a kind on with a number: `cat`, `cat-2`. */

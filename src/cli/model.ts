@@ -20,13 +20,16 @@ export interface LoadedModel {
   readonly folder: string;
   /** Height and width that it was trained at, where its config tells; else the usual ones. */
   readonly size: number;
+  /** Frames of a clip and their rate likewise. */
+  readonly frames: number;
+  readonly fps: number;
   readonly id: WeightsId;
 }
 
 /** What training leaves in config.json beside the architecture. */
 interface Extra {
   readonly weights?: unknown;
-  readonly provenance?: { readonly size?: unknown };
+  readonly provenance?: Readonly<Partial<Record<"size" | "frames" | "fps", unknown>>>;
 }
 
 /** Loads the model that `target` names. Dispose of its tokenizer. */
@@ -35,11 +38,17 @@ export async function loadModel(target: string, options: PlacementOptions): Prom
   const { device = "auto", precision = "float32" } = options;
   const tokenizer = await Tokenizer.load(folder, { device: pickDevice(device), dtype: precision });
   const extra = JSON.parse(readFileSync(join(folder, "config.json"), "utf8")) as Extra;
-  const trained = extra.provenance?.size;
+  const usual = usualSize(tokenizer.config);
+  const trained = (name: "size" | "frames" | "fps", otherwise: number) => {
+    const value = extra.provenance?.[name];
+    return typeof value === "number" ? value : otherwise;
+  };
   return {
     tokenizer,
     folder,
-    size: typeof trained === "number" ? trained : usualSize(tokenizer.config).height,
+    size: trained("size", usual.height),
+    frames: trained("frames", usual.frames),
+    fps: trained("fps", 8),
     id: {
       weights: extra.weights === "ema" ? "ema" : "raw",
       weightsHash: await fileHash(join(folder, "model.safetensors")),

@@ -1,25 +1,27 @@
-// `vitok reconstruct MODEL FILE... --out DIR`: pictures through the tokenizer and back, each beside its original.
+// `vitok reconstruct MODEL FILE... --out DIR`: pictures and videos through the tokenizer and back, each beside its original.
+// Videos are reconstruct-video.ts.
 
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { decodeLatent } from "../codec/decode.js";
-import { encodeClip } from "../codec/encode.js";
+import { tileSeams } from "../codec/seams.js";
+import { decodeTiled, encodeTiled } from "../codec/tiles.js";
 import { evaluationCrop } from "../data/transform.js";
 import { scorePair } from "../evaluate/pair.js";
 import { differenceOf } from "../evaluate/report-pictures.js";
-import type { Clip } from "../media/clip.js";
 import { readImage, tile, writeImage } from "../media/image.js";
-import { scope } from "../torch/index.js";
-import { loadAutoEncoder } from "./auto-encoder.js";
+import { type LoadedAutoEncoder, loadAutoEncoder } from "./auto-encoder.js";
+import { chooseWindows, isVideo, peakBytes, reportPeak, type WindowOptions } from "./clip-input.js";
 import { expandFiles, forEachFile, type InputFile } from "./files.js";
 import type { PlacementOptions } from "./model.js";
 import { openOutput, table } from "./output.js";
+import { type Reconstructed, reconstructVideo } from "./reconstruct-video.js";
 
-interface ReconstructOptions extends PlacementOptions {
+export interface ReconstructOptions extends PlacementOptions, WindowOptions {
   readonly out: string;
   /** Side of a centre crop; absent: the picture as it is. */
   readonly size?: number;
   readonly keep?: number;
+  readonly audio?: boolean;
   readonly json?: boolean;
 }
 
@@ -32,33 +34,49 @@ export async function run(
 ): Promise<number> {
   const output = openOutput(options);
   const inputs = await expandFiles(paths);
-  const { tokenizer } = await loadAutoEncoder(target, options);
-  const reconstruct = (clip: Clip, source: string): Clip =>
-    scope(() => decodeLatent(tokenizer, { ...encodeClip(tokenizer, clip), source }, options));
-
-  const work = async ({ path, stem }: InputFile) => {
-    const whole = await readImage(path);
-    const original = options.size ? evaluationCrop(whole, options.size) : whole;
-    const recon = reconstruct(original, path);
-    const result = join(options.out, `${stem}.png`);
-    const comparison = join(options.out, `${stem}.compare.png`);
-    await mkdir(dirname(result), { recursive: true });
-    await writeImage(result, recon);
-    await writeImage(comparison, tile([original, recon, differenceOf(original, recon, gain)], 3));
-    const { height, width } = original;
-    return { file: path, height, width, ...scorePair(original, recon), result, comparison };
+  const model = await loadAutoEncoder(target, options);
+  const work = async (file: InputFile): Promise<Reconstructed> => {
+    await mkdir(dirname(join(options.out, file.stem)), { recursive: true });
+    const job = { model, options };
+    return isVideo(file.path) ? reconstructVideo(file, job) : reconstructPicture(file, job);
   };
   const { done, failed } = await forEachFile("reconstruct", inputs, { output, work });
-  tokenizer.dispose();
 
-  const rows = done.map(({ file, height, width, PSNR, SSIM }) => ({
-    ...{ file, size: `${height} x ${width}`, PSNR: PSNR.toFixed(2), SSIM: SSIM?.toFixed(4) },
+  const rows = done.map(({ file, frames, height, width, PSNR, SSIM, seams }) => ({
+    ...{ file, size: `${frames > 1 ? `${frames} x ` : ""}${height} x ${width}` },
+    ...{ PSNR: PSNR.toFixed(2), SSIM: SSIM?.toFixed(4) },
+    ...(done.some((other) => other.seams !== undefined) ? { seams: seams?.toFixed(2) } : {}),
   }));
   if (rows.length) output.print(table(rows));
   output.print(
-    `\n${done.length} of ${inputs.length} reconstructed into ${options.out}: NAME.png, and NAME.compare.png ` +
+    `\n${done.length} of ${inputs.length} reconstructed into ${options.out}: NAME.png or .mp4, and NAME.compare.png or .mp4 ` +
       `with original | reconstruction | difference x ${gain}.`,
   );
-  output.result({ files: done, failed });
+  reportPeak(model, options, output);
+  output.result({ files: done, failed, peakBytes: peakBytes(model) });
+  model.tokenizer.dispose();
   return failed.length ? 1 : 0;
+}
+
+async function reconstructPicture(
+  { path, stem }: InputFile,
+  { model, options }: { model: LoadedAutoEncoder; options: ReconstructOptions },
+): Promise<Reconstructed> {
+  const { tokenizer } = model;
+  const whole = await readImage(path);
+  const original = options.size ? evaluationCrop(whole, options.size) : whole;
+  const { height, width } = original;
+  const tiling = chooseWindows(model, { frames: 1, height, width }, options);
+  const field = encodeTiled(tokenizer, original, { tiling, source: path });
+  const recon = decodeTiled(tokenizer, field, { tiling, source: path, keep: options.keep });
+  const result = join(options.out, `${stem}.png`);
+  await writeImage(result, recon);
+  const comparison = join(options.out, `${stem}.compare.png`);
+  await writeImage(comparison, tile([original, recon, differenceOf(original, recon, gain)], 3));
+  const p = tokenizer.config.patchSize;
+  const isTiled = tiling.tile * p < Math.max(height, width);
+  return {
+    ...{ file: path, frames: 1, height, width, ...scorePair(original, recon), result, comparison },
+    ...(isTiled ? { seams: tileSeams(original, recon, p, tiling) } : {}),
+  };
 }

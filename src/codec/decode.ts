@@ -15,7 +15,7 @@ export function decodeLatent(
   latent: Latent,
   options: { keep?: number | undefined } = {},
 ): Clip {
-  requireFits(tokenizer.config, latent);
+  requireFits(tokenizer.config, { ...latent, shape: latent.mean.shape });
   const { device } = tokenizer.placement;
   const { mean, grid, size } = latent;
   return scope(() =>
@@ -29,7 +29,7 @@ export function decodeLatent(
 /** @throws ConfigError where a latent is not one of a model with this config */
 export function requireFits(
   config: AutoEncoder["config"],
-  { mean, grid, size, source }: Latent,
+  { shape, grid, size, source }: Omit<Latent, "mean"> & { readonly shape: readonly number[] },
 ): void {
   const { patchSize: p, tubeletSize: q, channels, latentTokens } = config;
   const fail = (expected: string, received: string): never => {
@@ -37,8 +37,8 @@ export function requireFits(
       `Expected ${expected} for the latent of ${source}, received ${received}. Decode it with the model that encoded it.`,
     );
   };
-  if (mean.ndim !== 2) fail("tokens x channels", String(mean));
-  const [length, width] = mean.shape as [number, number];
+  if (shape.length !== 2) fail("tokens x channels", shape.join(" x "));
+  const [length, width] = shape as [number, number];
   const tokens = latentTokens || grid.t * grid.h * grid.w;
   if (width !== channels) fail(`${channels} channels, as the model has,`, String(width));
   if (length !== tokens) fail(`${tokens} tokens`, String(length));

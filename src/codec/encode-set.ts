@@ -218,7 +218,7 @@ function sliceOf(source: Source, first: number, length: number): Source {
   return {
     ...{ name: source.name, length, classes: source.classes },
     load: (index, request) => source.load(first + index, request),
-    ...(source.hasWindows !== undefined && { hasWindows: source.hasWindows }),
+    ...(source.fps !== undefined && { fps: source.fps }),
     id: (index) => source.id(first + index),
     label: (index) => source.label(first + index),
     ...(source.expect && { expect: (index: number) => source.expect!(first + index) }),

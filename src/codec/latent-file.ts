@@ -7,6 +7,7 @@ import type { Grid } from "../nn/rope.js";
 import {
   readSafetensors,
   readSafetensorsHeader,
+  type SafetensorsHeader,
   safetensorsBytes,
   writeSafetensors,
 } from "../nn/safetensors.js";
@@ -49,6 +50,14 @@ function contentOf({
   model,
 }: LatentFile): [tensors: Record<string, Tensor>, metadata: Record<string, string>] {
   const tensors = latents.map(({ mean }, i) => [`${i}.mean`, mean] as const);
+  return [Object.fromEntries(tensors), latentMetadata(latents, model)];
+}
+
+/** The file's metadata. */
+export function latentMetadata(
+  latents: readonly Omit<Latent, "mean">[],
+  model: string | undefined,
+): Record<string, string> {
   const metadata = latents.flatMap(({ source, grid: { t, h, w }, size, fps }, i) => [
     [`${i}.source`, source],
     [`${i}.grid`, JSON.stringify([t, h, w])],
@@ -56,22 +65,29 @@ function contentOf({
     ...(fps === undefined ? [] : [[`${i}.fps`, String(fps)]]),
   ]);
   if (model !== undefined) metadata.push(["model", model]);
-  return [Object.fromEntries(tensors), Object.fromEntries(metadata)];
+  return Object.fromEntries(metadata);
 }
 
 /** Reads a latent file, by its path or from its bytes. @throws ConfigError naming the entry that is missing or malformed. */
 export function readLatents(source: string | Uint8Array): LatentFile {
-  const path = typeof source === "string" ? source : "the body";
-  const { metadata, entries } = readSafetensorsHeader(source);
+  const header = readSafetensorsHeader(source);
+  const described = describeLatents(header, typeof source === "string" ? source : "the body");
+  const tensors = readSafetensors(source, { names: described.map((_, i) => `${i}.mean`) });
+  const latents = described.map((facts, i) => ({ ...facts, mean: tensors[`${i}.mean`]! }));
+  return { latents, model: header.metadata.model };
+}
+
+/** What the header says of each latent. @throws ConfigError naming the entry that is missing or malformed */
+export function describeLatents(
+  { metadata, entries }: SafetensorsHeader,
+  path: string,
+): Omit<Latent, "mean">[] {
   const count = [...entries.keys()].filter((name) => /^\d+\.mean$/.test(name)).length;
   if (count === 0)
     throw new ConfigError(
       `Expected tensors 0.mean, 1.mean, ... in ${path}, received ${[...entries.keys()].slice(0, 4).join(", ") || "none"}. Make one: npx vitok encode MODEL FILE... --out ${path}`,
     );
-  const described = Array.from({ length: count }, (_, i) => describe(metadata, i, path));
-  const tensors = readSafetensors(source, { names: described.map((_, i) => `${i}.mean`) });
-  const latents = described.map((facts, i) => ({ ...facts, mean: tensors[`${i}.mean`]! }));
-  return { latents, model: metadata.model };
+  return Array.from({ length: count }, (_, i) => describe(metadata, i, path));
 }
 
 function describe(metadata: Record<string, string>, i: number, path: string): Omit<Latent, "mean"> {

@@ -113,7 +113,7 @@ describe.skipIf(!canRun)("a folder of videos", () => {
     const packed = await packShards(source, { out, shardSize: 2 });
     expect(packed).toMatchObject({ samples: 3, shards: 2, unreadable: [] });
     const shards = await openSource(out, whole);
-    expect(shards).toMatchObject({ length: 3, classes: ["run", "swim"], hasWindows: true });
+    expect(shards).toMatchObject({ length: 3, classes: ["run", "swim"], fps: 10 });
     for (let i = 0; i < 3; i++) {
       const clip = await shards.load(i);
       expect(clip).toMatchObject({ frames: 20, height: 16, width: 24 });

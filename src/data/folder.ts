@@ -33,7 +33,7 @@ export function filesSource(
     name: basename(resolve(directory)),
     length: files.length,
     classes,
-    hasWindows: isMoving(window),
+    ...(isMoving(window) ? { fps: window.fps } : {}),
     load: (index, request) =>
       reader.read(
         { path: join(directory, files[index]!), extension: extensionOf(files[index]!) },

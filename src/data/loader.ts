@@ -164,7 +164,8 @@ export class Loader implements AsyncIterable<Batch> {
   #load(place: number, { index, size }: { index: number; size: Size }): Promise<Clip> {
     const { augment, seed, ranges } = this.#options;
     if (!augment) return this.#source.load(place);
-    if (!this.#source.hasWindows) return this.#cache.get(place, () => this.#source.load(place));
+    if (this.#source.fps === undefined)
+      return this.#cache.get(place, () => this.#source.load(place));
     const epoch = Math.floor(index / this.#source.length);
     const at = randomStream(seed, purpose.window, epoch, index).next();
     const { scale, ratio } = { ...defaultRanges, ...ranges };

@@ -28,8 +28,8 @@ export interface Source {
   readonly classes: readonly string[];
   /** Decodes clip `index`, 0 <= index < length. MediaError where it cannot be read. */
   load(index: number, request?: ClipRequest): Promise<Clip>;
-  /** Whether `load` gives another window of a video for another request. */
-  readonly hasWindows?: boolean;
+  /** Frames a second of clips. Where it is there, `load` gives another window of a video for another request. */
+  readonly fps?: number;
   /** The stored file of clip `index`; absent where clips are made, not stored. */
   file?(index: number): Promise<SourceFile>;
   /** A name for clip `index` that is unique in the set: the file, where there is one. */

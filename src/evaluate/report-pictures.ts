@@ -1,6 +1,7 @@
-// Clips as the report shows them: the middle frame, losslessly inside the page, and differences.
+// Clips as the report shows them: pictures losslessly inside the page, videos as animations, and differences.
 
 import sharp from "sharp";
+import { encodeAnimation } from "../media/animation.js";
 import { type Clip, frameOf } from "../media/clip.js";
 
 /** The middle frame as a `data:` address; lossless, since the page is about small differences. */
@@ -8,6 +9,12 @@ export async function embed(clip: Clip): Promise<string> {
   const { bytes, width, height } = frameOf(clip, Math.floor(clip.frames / 2));
   const image = sharp(bytes, { raw: { width, height, channels: 3 } });
   const webp = await image.webp({ lossless: true }).toBuffer();
+  return `data:image/webp;base64,${webp.toString("base64")}`;
+}
+
+/** All frames as the `data:` address of an animation, nearly lossless: a page holds a dozen. */
+export async function embedMoving(clip: Clip, fps: number): Promise<string> {
+  const webp = await encodeAnimation(clip, { fps, quality: 95 });
   return `data:image/webp;base64,${webp.toString("base64")}`;
 }
 

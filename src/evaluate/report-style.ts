@@ -43,9 +43,11 @@ article + article { margin-top: 2rem; }
 .file em { font-style: normal; font-size: .76rem; color: var(--accent); border: 1px solid currentColor; border-radius: 1rem; padding: 0 .55rem; white-space: nowrap; }
 .file b { margin-left: auto; font-weight: 600; white-space: nowrap; }
 .triple { display: grid; grid-template-columns: repeat(3, 1fr); gap: clamp(.25rem, 1vw, .75rem); }
+.moving > div { display: grid; grid-template-columns: repeat(3, 1fr); }
+.moving img { display: block; width: 100%; height: auto; image-rendering: pixelated; }
 .triple img { display: block; width: 100%; height: auto; border-radius: .3rem; image-rendering: pixelated; background: var(--line); }
 figcaption { color: var(--soft); font-size: .8rem; margin-bottom: .3rem; }
-article + article .triple figcaption { display: none; }
+article + article .moving figcaption, article + article .triple figcaption { display: none; }
 
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1.75rem; }
 .charts figcaption { color: var(--ink); font-size: .95rem; font-weight: 600; margin-bottom: .4rem; }

@@ -4,8 +4,9 @@
 import { join } from "node:path";
 import { writeFileAtomic } from "../atomic-file.js";
 import type { Clip } from "../media/clip.js";
+import { tile } from "../media/image.js";
 import { type Chart, drawChart } from "./charts.js";
-import { differenceOf, embed } from "./report-pictures.js";
+import { differenceOf, embed, embedMoving } from "./report-pictures.js";
 import { styles } from "./report-style.js";
 
 export interface Score {
@@ -28,6 +29,8 @@ export interface GalleryItem {
   readonly original: Clip;
   readonly recon: Clip;
   readonly psnr: number;
+  /** Frames a second of clips; 8 where it is not told. */
+  readonly fps?: number;
   /** Why it is shown; absent for a plain sample. */
   readonly group?: "worst" | "best" | "class";
   /** "worst of 500", or the name of the class. */
@@ -169,12 +172,32 @@ async function galleryRows(items: readonly GalleryItem[]): Promise<string> {
 
 function galleryNote(gallery: readonly GalleryItem[]): string {
   const frames = gallery.some(({ original }) => original.frames > 1)
-    ? " Clips: their middle frame."
+    ? " Clips play: original, reconstruction and difference in step."
     : "";
   return `Difference: reconstruction minus original, magnified ${gain} times around grey.${frames}`;
 }
 
-async function galleryRow({ file, original, recon, psnr, note }: GalleryItem): Promise<string> {
+async function galleryRow(item: GalleryItem): Promise<string> {
+  const { file, psnr, note } = item;
+  const tag = note ? `<em>${html(note)}</em>` : "";
+  return `<article>
+<p class="file"><span>${html(file)}</span>${tag}<b>${decibel(psnr)}</b></p>
+${item.original.frames > 1 ? await movingTriple(item) : await stillTriple(item)}
+</article>`;
+}
+
+/** One animation of all three, so that they keep step. */
+async function movingTriple({ file, original, recon, fps = 8 }: GalleryItem): Promise<string> {
+  const gap = 4;
+  const sheet = tile([original, recon, differenceOf(original, recon, gain)], 3, { gap });
+  const source = await embedMoving(sheet, fps);
+  const captions = ["original", "reconstruction", "difference"].map(
+    (name) => `<figcaption>${name}</figcaption>`,
+  );
+  return `<div class="moving"><div>${captions.join("")}</div><img src="${source}" width="${sheet.width}" height="${sheet.height}" alt="original, reconstruction and difference of ${html(file)}"></div>`;
+}
+
+async function stillTriple({ file, original, recon }: GalleryItem): Promise<string> {
   const pictures = {
     original,
     reconstruction: recon,
@@ -186,11 +209,7 @@ async function galleryRow({ file, original, recon, psnr, note }: GalleryItem): P
       return `<figure><figcaption>${name}</figcaption>${image}</figure>`;
     }),
   );
-  const tag = note ? `<em>${html(note)}</em>` : "";
-  return `<article>
-<p class="file"><span>${html(file)}</span>${tag}<b>${decibel(psnr)}</b></p>
-<div class="triple">${figures.join("")}</div>
-</article>`;
+  return `<div class="triple">${figures.join("")}</div>`;
 }
 
 function charts(list: readonly Chart[]): string {

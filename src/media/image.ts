@@ -103,7 +103,7 @@ interface TileOptions {
   background?: number;
 }
 
-/** Lays pictures of one size out on a grid, row by row. */
+/** Lays clips of one size out on a grid, row by row. Of clips with several frames, as many as the shortest has. */
 export function tile(clips: readonly Clip[], columns: number, options: TileOptions = {}): Clip {
   const { gap = 2, background = 255 } = options;
   const { height, width } = sameSize(clips);
@@ -113,14 +113,16 @@ export function tile(clips: readonly Clip[], columns: number, options: TileOptio
   const rows = Math.ceil(clips.length / columns);
   const sheetWidth = columns * (width + gap) - gap;
   const sheetHeight = rows * (height + gap) - gap;
-  const bytes = new Uint8Array(sheetHeight * sheetWidth * 3).fill(background);
+  const frames = Math.min(...clips.map((clip) => clip.frames));
+  const bytes = new Uint8Array(frames * sheetHeight * sheetWidth * 3).fill(background);
   clips.forEach((clip, index) => {
     const top = Math.floor(index / columns) * (height + gap);
     const left = (index % columns) * (width + gap);
-    for (let row = 0; row < height; row++) {
+    for (let row = 0; row < frames * height; row++) {
+      const [frame, y] = [Math.floor(row / height), row % height];
       const line = clip.bytes.subarray(row * width * 3, (row + 1) * width * 3);
-      bytes.set(line, ((top + row) * sheetWidth + left) * 3);
+      bytes.set(line, ((frame * sheetHeight + top + y) * sheetWidth + left) * 3);
     }
   });
-  return createClip(bytes, { height: sheetHeight, width: sheetWidth });
+  return createClip(bytes, { frames, height: sheetHeight, width: sheetWidth });
 }

@@ -118,7 +118,7 @@ export async function readLatent(
         413,
         `Expected at most ${limits.frames} frames of ${limits.pixels} pixels, received ${size.frames} x ${size.height} x ${size.width}.`,
       );
-    parse(() => requireFits(limits.config, latent));
+    parse(() => requireFits(limits.config, { ...latent, shape: latent.mean.shape }));
     return { latent: mean.toArray() as Float32Array, grid, size };
   });
 }

@@ -40,6 +40,10 @@ const data = z.strictObject({
   frames: count.default(1),
   fps: z.number().positive().default(8),
   buckets: buckets.optional(),
+  /** Joint training: pictures beside the videos, in this share of the steps, each a clip of one tubelet of equal frames. */
+  images: z
+    .strictObject({ path: z.string().min(1), share: share.gt(0).lt(1).default(0.5) })
+    .optional(),
   /** Off: the evaluation crop, so every epoch sees the same pixels. */
   augment: z.boolean().default(true),
   /** Share of the picture's area that a random crop keeps: from, to. */

@@ -53,6 +53,12 @@ export function inputSize({ data }: TrainConfig): InputSize {
 }
 
 /** Pixels of a batch's samples over those of the recipe's size; latents are of one size. */
-export function areaShare(batch: TrainBatch, size: number): number {
-  return "moments" in batch ? 1 : (batch.shape[2] * batch.shape[3]) / size ** 2;
+export function areaShare(
+  batch: TrainBatch,
+  { size, frames, images }: Pick<TrainConfig["data"], "size" | "frames" | "images">,
+): number {
+  if ("moments" in batch) return 1;
+  const [, seen, height, width] = batch.shape;
+  const length = images ? seen / frames : 1; // of joint training: a picture is a part of a clip
+  return (length * height * width) / size ** 2;
 }

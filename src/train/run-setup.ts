@@ -1,8 +1,12 @@
-// What a run begins with: the loader's settings of a recipe, the checkpoint to go on from, the first line of its log.
+// What a run begins with: its sets and their reader, the checkpoint to go on from, the first line of its log.
 import { existsSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { openTrainingData } from "../codec/latent-source.js";
 import { ConfigError } from "../config-error.js";
+import { type BatchReader, JointLoader, stillClips } from "../data/joint-loader.js";
+import { Loader } from "../data/loader.js";
+import { openSource, type Source } from "../data/source.js";
 import { torchVersion } from "../torch/index.js";
 import { version } from "../version.js";
 import { trainingBuckets } from "./buckets.js";
@@ -10,6 +14,39 @@ import { listCheckpoints } from "./checkpoint-folder.js";
 import type { TrainConfig } from "./config.js";
 import type { RunLine } from "./log.js";
 import type { Recipe } from "./recipe.js";
+
+export interface RunSources {
+  readonly training: Source;
+  readonly evaluation: Source;
+  /** Of joint training: seen in turn with the videos of `training`. */
+  readonly pictures: Source | undefined;
+}
+
+/** Opens the sets of a recipe. */
+export async function openSources({ data, evaluate, model }: TrainConfig): Promise<RunSources> {
+  const { path, images } = data;
+  const training = await openTrainingData(path, data);
+  const other = evaluate.data ?? path;
+  return {
+    training,
+    evaluation: other === path ? training : await openTrainingData(other, data),
+    pictures: images && stillClips(await openSource(images.path), model.tubeletSize),
+  };
+}
+
+/** What training reads from a sample on: one set, or videos and pictures in turn. */
+export function openLoader(
+  config: TrainConfig,
+  { training, pictures }: RunSources,
+  startSample: number,
+): BatchReader {
+  const open = (set: Source) => (start: number) => new Loader(set, loaderOptions(config, start));
+  const share = config.data.images?.share;
+  if (!pictures || share === undefined) return open(training)(startSample);
+  const { batchSize } = config.train;
+  const loaders = { videos: open(training), pictures: open(pictures) };
+  return new JointLoader(loaders, { share, batchSize, startSample });
+}
 
 export function loaderOptions(config: TrainConfig, startSample: number) {
   const { data, train, seed } = config;

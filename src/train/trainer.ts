@@ -2,10 +2,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { openTrainingData } from "../codec/latent-source.js";
-import { Loader } from "../data/loader.js";
-import type { Source } from "../data/source.js";
-import { tile, writeImage } from "../media/image.js";
 import { memory, pickDevice, setFlag, setNumThreads } from "../torch/index.js";
 import { betterOf, loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
 import {
@@ -18,6 +14,7 @@ import {
 import type { TrainConfig } from "./config.js";
 import { createRecipe } from "./create-recipe.js";
 import { type LogLine, RunLog } from "./log.js";
+import { writeGrid } from "./grid-file.js";
 import { areaShare, Pace } from "./pace.js";
 import {
   type BatchLoader,
@@ -28,7 +25,7 @@ import {
   type StepResult,
   type TrainBatch,
 } from "./recipe.js";
-import { findCheckpoint, loaderOptions, runLine } from "./run-setup.js";
+import { findCheckpoint, openLoader, openSources, type RunSources, runLine } from "./run-setup.js";
 import { EventFile, writeLine } from "./tensorboard.js";
 import type { TrainOptions, TrainResult } from "./train-options.js";
 
@@ -55,7 +52,7 @@ class Trainer {
     private readonly config: TrainConfig,
     private readonly options: TrainOptions,
     private readonly recipe: Recipe,
-    private readonly sources: { training: Source; evaluation: Source },
+    private readonly sources: RunSources,
     private readonly log: RunLog,
     start: { step: number; sample: number },
   ) {
@@ -71,7 +68,7 @@ class Trainer {
   #openLoader(sample: number): BatchLoader {
     return (
       this.recipe.openLoader?.(sample) ??
-      new Loader(this.sources.training, loaderOptions(this.config, sample))
+      openLoader(this.config, this.sources, sample)
     );
   }
 
@@ -81,16 +78,13 @@ class Trainer {
     if (device.startsWith("cuda"))
       for (const flag of ["tf32", "cudnnBenchmark"] as const) setFlag(flag, true);
     const checkpoint = findCheckpoint(options);
-    const { data } = config;
-    const training = await openTrainingData(data.path, data);
-    const other = config.evaluate.data ?? data.path;
-    const evaluation = other === data.path ? training : await openTrainingData(other, data);
+    const sources = await openSources(config);
     const recipe = await createRecipe(config, device, { checkpoint });
     const state = checkpoint ? loadCheckpoint(checkpoint, recipe, config) : { step: 0, sample: 0 };
     const log = new RunLog(options.out);
     const resumedAtStep = checkpoint ? state.step : undefined;
     log.write(runLine(config, recipe, { command: options.command, resumedAtStep }));
-    return new Trainer(config, options, recipe, { training, evaluation }, log, state);
+    return new Trainer(config, options, recipe, sources, log, state);
   }
 
   async run(): Promise<TrainResult> {
@@ -148,7 +142,7 @@ class Trainer {
   #report(result: StepResult, batch: TrainBatch): void {
     const { logEvery } = this.config.train;
     const { events = [], rollback: _, ...told } = result;
-    const pace = this.#pace.count(batch.shape[0], areaShare(batch, this.config.data.size));
+    const pace = this.#pace.count(batch.shape[0], areaShare(batch, this.config.data));
     this.options.onStep?.(this.#step, { loss: result.loss, ...pace });
     for (const event of events) this.#tell(event);
     for (const { reason } of this.#loader.newlyUnreadable())
@@ -217,8 +211,7 @@ class Trainer {
     if (!grid) return;
     const name = `step-${String(this.#step).padStart(7, "0")}.png`;
     const path = join(this.options.out, "grids", name);
-    const picture = tile(grid.clips, grid.columns);
-    await writeImage(path, picture);
+    const picture = await writeGrid(path, grid, this.config.data.fps);
     this.#events?.picture(this.#step, "grid", { ...picture, encoded: readFileSync(path) });
   }
 

@@ -71,7 +71,7 @@ class ShardSource implements Source {
   readonly #starts: readonly number[];
   readonly #lengths: readonly number[];
   readonly #labels: ReadonlyMap<Label, number>;
-  readonly hasWindows: boolean;
+  readonly fps?: number;
   readonly #reader: ClipReader;
 
   constructor(
@@ -79,7 +79,7 @@ class ShardSource implements Source {
     list: ShardList,
     window: Window | undefined,
   ) {
-    this.hasWindows = isMoving(window);
+    if (isMoving(window)) this.fps = window.fps;
     this.#reader = new ClipReader(window);
     const { files } = list;
     this.name = list.name;
