@@ -2,7 +2,6 @@
 // It imports nothing heavy, so help is instant: a command's own module is loaded when it runs.
 
 import {
-  audio,
   batchSize,
   type Command,
   collect,
@@ -13,15 +12,14 @@ import {
   oneOf,
   out,
   partOption,
-  positive,
   precision,
   report,
   sampling,
   scoring,
   wholeNumber,
-  windows,
   words,
 } from "./command-options.js";
+import { fileCommands } from "./file-commands.js";
 
 export type {
   Argument,
@@ -30,12 +28,6 @@ export type {
   CommandOption,
   Options,
 } from "./command-options.js";
-
-const samplingRate = {
-  flags: "--fps <n>",
-  summary: "videos: frames a second (default: the file's own)",
-  parse: positive,
-};
 
 export const commands: readonly Command[] = [
   {
@@ -123,113 +115,7 @@ export const commands: readonly Command[] = [
     options: [json],
     examples: ["vitok compare runs/a/scores.json runs/b/scores.json"],
   },
-  {
-    name: "reconstruct",
-    args: "<model> <file...>",
-    summary: "pictures and videos through the tokenizer and back, side by side",
-    options: [
-      out("where they go"),
-      { flags: "--size <pixels>", summary: "side of a centre crop", parse: wholeNumber },
-      samplingRate,
-      audio,
-      ...windows,
-      keep,
-      device,
-      precision,
-      json,
-    ],
-    examples: ["vitok reconstruct runs/demo film.mp4 --fps 8 --audio --out recon"],
-  },
-  {
-    name: "encode",
-    args: "<model> [file...]",
-    summary: "pictures and videos to a file of latents, or a data set to a folder of them",
-    options: [
-      {
-        flags: "--out <path>",
-        summary: "a .safetensors file; with --data a folder",
-        required: true,
-      },
-      { flags: "--data <source>", summary: "a whole data set, with labels, in shards" },
-      { flags: "--size <pixels>", summary: "--data: side of the centre crop", parse: wholeNumber },
-      {
-        flags: "--dtype <name>",
-        summary: "--data: float16 (default) or bfloat16",
-        parse: oneOf("float16", "bfloat16"),
-      },
-      { flags: "--frames <n>", summary: "--data: of each clip, for videos", parse: wholeNumber },
-      {
-        flags: "--fps <n>",
-        summary: "videos: frames a second (default: the file's own; with --data 8)",
-        parse: positive,
-      },
-      { flags: "--no-flip", summary: "--data: without the mirror images" },
-      { flags: "--shard-size <n>", summary: "--data: pictures a shard (4096)", parse: wholeNumber },
-      ...windows,
-      batchSize,
-      device,
-      precision,
-      json,
-    ],
-  },
-  {
-    name: "decode",
-    args: "<model> <latents>",
-    summary: "a file of latents to pictures and videos",
-    options: [
-      out("where they go"),
-      {
-        flags: "--video-format <name>",
-        summary: "mp4, gif or frames",
-        parse: oneOf("mp4", "gif", "frames"),
-        default: "mp4",
-      },
-      audio,
-      ...windows,
-      keep,
-      device,
-      precision,
-      json,
-    ],
-  },
-  {
-    name: "pack",
-    args: "<source>",
-    summary: "a set of pictures or videos into tar shards with an index",
-    options: [
-      out("where the shards go; an interrupted packing goes on there"),
-      {
-        flags: "--shard-size <n>",
-        summary: "samples in a shard",
-        parse: wholeNumber,
-        default: 1000,
-      },
-      { flags: "--keep-order", summary: "as listed, instead of shuffled: for sets to evaluate on" },
-      { flags: "--fps <n>", summary: "videos: decode them once, at this rate", parse: positive },
-      {
-        flags: "--size <pixels>",
-        summary: "videos: short side (default: 128)",
-        parse: wholeNumber,
-      },
-      {
-        flags: "--seconds <n>",
-        summary: "videos: keep at most the middle n seconds",
-        parse: positive,
-        default: 10,
-      },
-      {
-        flags: "--quality <n>",
-        summary: "videos: of WebP, 1-100",
-        parse: wholeNumber,
-        default: 90,
-      },
-      json,
-    ],
-    examples: [
-      "vitok pack photos --out shards",
-      "vitok pack UCF-101 --fps 8 --size 160 --out clips",
-    ],
-  },
+  ...fileCommands,
   {
     name: "export",
     args: "<model>",
