@@ -12,6 +12,7 @@ import {
   oneOf,
   out,
   partOption,
+  positive,
   precision,
   report,
   sampling,

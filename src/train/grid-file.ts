@@ -15,6 +15,9 @@ export async function writeGrid(
   const picture = frameOf(sheet, 0);
   await writeImage(path, picture);
   if (sheet.frames > 1)
-    writeFileAtomic(path.replace(/png$/, "webp"), await encodeAnimation(sheet, { fps, quality: 90 }));
+    writeFileAtomic(
+      path.replace(/png$/, "webp"),
+      await encodeAnimation(sheet, { fps, quality: 90 }),
+    );
   return picture;
 }

@@ -13,8 +13,8 @@ import {
 } from "./checkpoint-folder.js";
 import type { TrainConfig } from "./config.js";
 import { createRecipe } from "./create-recipe.js";
-import { type LogLine, RunLog } from "./log.js";
 import { writeGrid } from "./grid-file.js";
+import { type LogLine, RunLog } from "./log.js";
 import { areaShare, Pace } from "./pace.js";
 import {
   type BatchLoader,
@@ -66,10 +66,7 @@ class Trainer {
   }
 
   #openLoader(sample: number): BatchLoader {
-    return (
-      this.recipe.openLoader?.(sample) ??
-      openLoader(this.config, this.sources, sample)
-    );
+    return this.recipe.openLoader?.(sample) ?? openLoader(this.config, this.sources, sample);
   }
 
   static async open(config: TrainConfig, options: TrainOptions): Promise<Trainer> {
