@@ -7,6 +7,7 @@ import { savePipeline } from "../codec/generator-folder.js";
 import { LatentLoader } from "../codec/latent-loader.js";
 import { LatentSet } from "../codec/latent-set.js";
 import { isLatentFolder } from "../codec/latent-source.js";
+import { ConfigError } from "../config-error.js";
 import type { Source } from "../data/source.js";
 import { fileHash } from "../file-hash.js";
 import { defineGenerator, ditName, generatorCost } from "../generator/config.js";
@@ -73,6 +74,7 @@ export class GeneratorRecipe implements Recipe {
 
   /** @throws ConfigError where tokenizer, data and recipe do not fit each other */
   static async create(config: GeneratorTrainConfig, device: string): Promise<GeneratorRecipe> {
+    requireOneProcess(process.env.WORLD_SIZE);
     const folder = findModelFolder(config.generator.tokenizer, "generator.tokenizer");
     const tokenizer = await Tokenizer.load(folder, { device });
     freeze(tokenizer);
@@ -204,6 +206,14 @@ export class GeneratorRecipe implements Recipe {
     this.#average.dispose();
     this.tokenizer.dispose();
   }
+}
+
+/** Gradients are not averaged here yet: several processes would each train a generator of their own. */
+function requireOneProcess(worldSize: string | undefined): void {
+  if (worldSize === undefined || Number(worldSize) === 1) return;
+  throw new ConfigError(
+    `Expected one process for training a generator, received WORLD_SIZE ${worldSize}. Start it alone.`,
+  );
 }
 
 /** A generator whose weights follow another's; it starts from them. */
