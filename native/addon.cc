@@ -16,7 +16,8 @@ NAPI_MODULE_INIT() {
   napi_set_instance_data(env, engine, destroy, nullptr);
   std::vector<Export> all{{"versions", guarded<versions>}};
   for (auto list : {dispatchExports(), tensorExports(), autogradExports(), randomExports(), deviceExports(),
-                    moduleExports(), distributedExports(), reducerExports()})
+                    moduleExports(), distributedExports(), reducerExports(), profileExports(), launchExports(),
+                    planExports(), openCudaHalf(*engine)})
     all.insert(all.end(), list.begin(), list.end());
   for (const Export& item : all) {
     napi_value function;

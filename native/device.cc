@@ -12,10 +12,12 @@
 
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <mutex>
 #include <stdexcept>
 
 #include "engine.h"
+#include "kernels/kernel-runner.h"
 
 namespace {
 
@@ -102,6 +104,20 @@ void loadCuda() {
   });
 }
 
+std::vector<Export> openCudaHalf(Engine& engine) {
+  std::vector<Export> all;
+  Dl_info info;
+  const char* other = std::getenv("VITOK_KERNEL_RUNNER");  // a stand-in, for tests of kernels without a GPU
+  if (!other && (!at::globalContext().hasCUDA() || !dladdr(reinterpret_cast<void*>(&openCudaHalf), &info))) return all;
+  std::string path = other ? other : info.dli_fname;  // the addon; its CUDA half lies beside it
+  if (!other) path = path.substr(0, path.rfind('/') + 1) + "vitok_cuda.so";
+  void* library = dlopen(path.c_str(), RTLD_NOW);
+  if (!library) return all;
+  if (void* runner = dlsym(library, "kernelRunner")) engine.runner = reinterpret_cast<const KernelRunner* (*)()>(runner)();
+  if (void* list = dlsym(library, "cudaExports")) reinterpret_cast<void (*)(std::vector<Export>*)>(list)(&all);
+  return all;
+}
+
 static napi_value setNumThreads(const Call& call) {
   int64_t count = toInt(call.env, call[0]);
   if (count < 1 || count > 4096) throw std::invalid_argument("Expected 1 to 4096 threads, received " + std::to_string(count) + ".");
@@ -171,6 +187,8 @@ static napi_value setFlag(const Call& call) {
   } else if (name == "cudnnBenchmark") context.setBenchmarkCuDNN(on);
   else if (name == "deterministic") context.setDeterministicAlgorithms(on, true);
   else if (name == "cudnnAttention") context.setSDPUseCuDNN(on);
+  else if (name == "flashAttention") context.setSDPUseFlash(on);
+  else if (name == "efficientAttention") context.setSDPUseMemEfficient(on);
   else throw std::invalid_argument("Unknown flag " + name + ".");
   return undefined(call.env);
 }

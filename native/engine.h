@@ -34,6 +34,10 @@ struct Engine {
   std::vector<std::shared_ptr<void>> modules;
   std::vector<std::shared_ptr<void>> reducers{1};
   std::map<std::string, c10::intrusive_ptr<c10::intrusive_ptr_target>> groups;  // libtorch's own registry does not hold them
+  const struct KernelRunner* runner = nullptr;
+  std::vector<void*> kernels;
+  std::vector<c10::intrusive_ptr<c10::intrusive_ptr_target>> plans;  // plan.cc knows what they are
+  std::shared_ptr<void> graphs;                                      // cuda/graph.cc knows
 
   uint32_t add(at::Tensor tensor);
   at::Tensor& tensor(uint32_t handle);
@@ -105,8 +109,13 @@ std::vector<Export> deviceExports();
 std::vector<Export> moduleExports();
 std::vector<Export> distributedExports();
 std::vector<Export> reducerExports();
+std::vector<Export> profileExports();
+std::vector<Export> launchExports();
+std::vector<Export> planExports();
 
 /// Installs the counting, refusing CPU allocator (once a process).
 void installAllocator();
 /// Makes CUDA's operators known where libtorch has them and a GPU answers (once a process).
 void loadCuda();
+/// Opens the CUDA half, where it was built and libtorch's own is loaded: sets the runner of kernels, returns its exports.
+std::vector<Export> openCudaHalf(Engine& engine);

@@ -64,6 +64,16 @@ static napi_value copyBytes(const Call& call) {
   return undefined(call.env);
 }
 
+/// writeBytes(tensor, bytes): into a contiguous tensor of the host, in place.
+static napi_value writeBytes(const Call& call) {
+  at::Tensor& tensor = toTensor(call, call[0]);
+  Bytes bytes = toBytes(call.env, call[1]);
+  if (!tensor.is_cpu() || !tensor.is_contiguous() || tensor.nbytes() != bytes.size)
+    throw std::invalid_argument("Expected a contiguous tensor on the host of " + std::to_string(bytes.size) + " bytes.");
+  if (bytes.size) std::memcpy(tensor.data_ptr(), bytes.data, bytes.size);
+  return undefined(call.env);
+}
+
 /// meta(tensor) -> [dtype code, device, ...shape]
 static napi_value meta(const Call& call) {
   const at::Tensor& tensor = toTensor(call, call[0]);
@@ -107,7 +117,7 @@ static napi_value releaseAll(const Call& call) {
 static napi_value live(const Call& call) { return fromDouble(call.env, static_cast<double>(call.engine->live())); }
 
 std::vector<Export> tensorExports() {
-  return {{"fromBytes", guarded<fromBytes>}, {"copyBytes", guarded<copyBytes>},   {"meta", guarded<meta>},
+  return {{"fromBytes", guarded<fromBytes>}, {"copyBytes", guarded<copyBytes>}, {"writeBytes", guarded<writeBytes>},   {"meta", guarded<meta>},
           {"strides", guarded<strides>},     {"item", guarded<item>},             {"release", guarded<release>},
           {"releaseAll", guarded<releaseAll>}, {"live", guarded<live>}};
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # On the GPU machine, from the repository's root, after pack.sh: builds, checks CUDA against the CPU, measures ours and the
-# PyTorch opponent in turn, trains. Usage: scripts/gpu/run.sh [STEP...] with steps build, check, bench, evaluate, train (default: all).
+# PyTorch opponent in turn, trains. Usage: scripts/gpu/run.sh [STEP...] with steps build, check, bench, evaluate, train (default: all),
+# and kernels, speed, theirs, profile, curves, attention: each case a process with a time limit, JSON lines.
 # What comes home is written under $OUT.
 set -euo pipefail
 root=$PWD
@@ -36,6 +37,78 @@ evaluate() {
   cp scripts/gpu/evaluate.mjs "$work/evaluate.mjs"
   (cd "$work" && node evaluate.mjs --batch "${BATCH:-64}") | tee "$out/evaluate.jsonl"
 }
+
+# A script's cases, one process each: one that fails or hangs leaves a line and stops no other.
+each() {
+  local script=$1 limit=$2 name status
+  shift 2
+  cp -r scripts/gpu/*.mjs scripts/gpu/kernels "$work/"
+  for name in "$@"; do
+    status=0
+    # shellcheck disable=SC2086  # a case may carry an argument
+    timeout "$limit" node "$work/$script" $name > "$work/case.txt" 2> "$work/case.err" || status=$?
+    cat "$work/case.txt" | tee -a "$out/$script.jsonl"
+    [ $status = 0 ] || echo "{\"script\":\"$script\",\"case\":\"$name\",\"status\":$status,\"stderr\":$(tail -c 600 "$work/case.err" | python3 -c 'import json, sys; print(json.dumps(sys.stdin.read()))')}" | tee -a "$out/$script.jsonl"
+  done
+}
+
+kernels() { each kernels.mjs 90 copy add-norm gated-silu rotate-split unit-distance lpips adamw graph tower; }
+
+speed() {
+  for round in 1 2; do
+    each speed.mjs 90 "train-lpips" "train" "encode" "decode" "roundtrip"
+    [ $round = 2 ] || each speed.mjs 90 "train-lpips plain" "train plain" "train-lpips fused" "train fused" "roundtrip plain"
+    theirs train-lpips train
+    timeout 150 python3 .gpu/anchor.py gpu infer train train-l2 2>> "$out/anchor.err" | tee -a "$out/anchor.jsonl" || true
+  done
+}
+
+theirs() { timeout 150 python3 bench/torch_anchor_clip.py .gpu/anchor.py "$@" 2>> "$out/anchor.err" | tee -a "$out/anchor-clip.jsonl" || true; }
+
+# Both sides in few minutes: the opponent compiles in the background while ours builds, is checked and measured.
+race() {
+  mkdir -p "$work"
+  rm -f "$work"/gate.*
+  local name
+  for name in train-lpips train; do
+    (
+      [ $name = train ] && sleep 40 # so that the two do not need their memory at once
+      GATE="$work/gate" timeout 400 python3 bench/torch_anchor_clip.py .gpu/anchor.py $name > "$work/theirs-$name.jsonl" 2>> "$out/anchor.err"
+    ) &
+  done
+  build
+  each kernels.mjs 60 add-norm gated-silu rotate-split unit-distance boxes lpips adamw tower
+  for _ in $(seq 120); do [ -e "$work/gate.train.ready" ] && break; sleep 0.5; done
+  PROFILE=1 each speed.mjs 60 "train-lpips" "train"
+  each speed.mjs 60 encode decode roundtrip
+  TORCH_BLAS_PREFER_CUBLASLT=1 each speed.mjs 60 "train"
+  each speed.mjs 60 "curves plain" "curves graph"
+  for name in train-lpips train; do
+    touch "$work/gate.$name"
+    for _ in $(seq 60); do [ -s "$work/theirs-$name.jsonl" ] && break; sleep 0.5; done
+    tee -a "$out/anchor-clip.jsonl" < "$work/theirs-$name.jsonl"
+  done
+  each speed.mjs 60 "train-lpips" "train" # again, beside theirs in time
+}
+
+# The least that says whether the training kernels are right and how fast they are, after build: about two minutes.
+last() {
+  each kernels.mjs 40 add-norm rotate-split boxes lpips tower
+  PROFILE=1 each speed.mjs 40 "train-lpips" "train"
+  each speed.mjs 40 encode decode roundtrip
+  each speed.mjs 40 "curves plain" "curves graph"
+}
+
+profile() { PROFILE=1 each speed.mjs 90 "train-lpips" "train" "roundtrip"; }
+
+shapes() {
+  each speed.mjs 90 clips p8 large
+  theirs clips p8 large
+}
+
+curves() { each speed.mjs 90 "curves plain" "curves graph"; }
+
+attention() { each speed.mjs 90 attention; }
 
 train() {
   vitok train "$root/configs/s-b-16-256.yaml" --out "$work/run" \

@@ -47,13 +47,23 @@ export function buildAddon(root, { folder, libtorch, log }) {
   const built = compile(root, { work: join(folder, name, "cmake"), libtorch });
   checkLoads(built, libtorch);
   const addon = join(name, "vitok_torch.node");
-  // Rename, never overwrite: another process may have the old file mapped.
-  copyFileSync(built, join(folder, `${addon}.new`));
-  renameSync(join(folder, `${addon}.new`), join(folder, addon));
+  replaceFile(built, join(folder, addon));
+  // The addon's CUDA half lies beside it where cmake found CUDA's headers.
+  const cudaHalf = join(dirname(built), "vitok_cuda.so");
+  if (existsSync(cudaHalf)) replaceFile(cudaHalf, join(folder, name, "vitok_cuda.so"));
   const engine = { addon, libtorch: libtorch.root, version: libtorch.version, stamp };
   writeFileSync(join(folder, "engine.json.new"), `${JSON.stringify(engine, null, 2)}\n`);
   renameSync(join(folder, "engine.json.new"), join(folder, "engine.json"));
   return "compiled";
+}
+
+/**
+ * Renames, never overwrites: another process may have the old file mapped.
+ * @param {string} from @param {string} to
+ */
+function replaceFile(from, to) {
+  copyFileSync(from, `${to}.new`);
+  renameSync(`${to}.new`, to);
 }
 
 /** Hash of everything that the addon is made from. @param {string} root @param {import("./libtorch.mjs").Libtorch} libtorch */

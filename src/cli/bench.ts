@@ -31,8 +31,9 @@ export async function run([name]: readonly string[], options: BenchOptions): Pro
   const { precision, batchSize: batch = onGpu ? 64 : 16, steps = 10 } = options;
 
   const peakFlops = measurePeakFlops(device, precision);
-  const progress = openProgress("bench", { total: caseNames.length });
-  const cases = caseNames.map((caseName, i) => {
+  const names = caseNames.filter((caseName) => onGpu || caseName !== "train-lpips"); // VGG16: minutes on a CPU
+  const progress = openProgress("bench", { total: names.length });
+  const cases = names.map((caseName, i) => {
     const measured = measure(caseName, {
       config,
       peakFlops,

@@ -94,6 +94,9 @@ function engineChecks({ libtorch, addon, gpu }: Facts): Check[] {
   ];
 }
 
+const withoutKernels =
+  "without fused kernels: for them, python3 -m pip install nvidia-cuda-nvcc, CUDA_HOME set to its folder, npm run setup";
+
 /** Whether the engine does a sum on every device, rather than whether its files are there. */
 async function answers(): Promise<Check> {
   const name = "runs";
@@ -106,7 +109,8 @@ async function answers(): Promise<Check> {
       const { availableBytes } = torch.memory(device);
       return `${device} (${formatCount(availableBytes)}B free)`;
     });
-    const detail = `${memories.join(", ")}; ${torch.getNumThreads()} threads`;
+    const kernels = names[1] && !torch.hasKernels(names[1]) ? `; ${withoutKernels}` : "";
+    const detail = `${memories.join(", ")}; ${torch.getNumThreads()} threads${kernels}`;
     return { name, found: true, required: true, detail };
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);

@@ -1,5 +1,6 @@
 // Pixel losses (paper, section 2): means over all elements, in float32 whatever the autocast.
 // recon and pixels [B, 3, T, H, W] in [-1, 1] -> one number.
+import { squaredError } from "../nn/fused/squared-error.js";
 import { call, scope, type Tensor } from "../torch/index.js";
 
 const meanReduction = 1; // at::Reduction::Mean
@@ -9,7 +10,7 @@ const float32 = (x: Tensor): Tensor => x.to({ dtype: "float32" });
 /** Mean squared error. */
 export function mse(recon: Tensor, pixels: Tensor): Tensor {
   requireSameShape(recon, pixels);
-  return scope(() => call("mse_loss", float32(recon), float32(pixels), meanReduction));
+  return scope(() => squaredError(float32(recon), float32(pixels)));
 }
 
 /** Mean absolute error. */

@@ -2,6 +2,7 @@
 import type { Tensor } from "../torch/index.js";
 import { Attention } from "./attention.js";
 import type { Checkpointing } from "./checkpointing.js";
+import { addNorm, type Stream, sumOf } from "./fused/add-norm.js";
 import { LayerNorm } from "./norm.js";
 import type { Rope } from "./rope.js";
 import { SwiGLU } from "./swiglu.js";
@@ -19,10 +20,16 @@ export class Block {
     this.mlp = new SwiGLU(width, mlpHidden);
   }
 
-  /** Pre-norm transformer block. x: [B, N, D] -> [B, N, D] */
+  /** x: [B, N, D] -> [B, N, D] */
   forward(x: Tensor, rope: Rope): Tensor {
-    x = x.add(this.attn.forward(this.norm1.forward(x), rope));
-    return x.add(this.mlp.forward(this.norm2.forward(x)));
+    return sumOf(this.extend({ x }, rope));
+  }
+
+  /** Pre-norm transformer block over the residual stream [B, N, D]: sum, norm, attention; sum, norm, MLP. */
+  extend(stream: Stream, rope: Rope): Stream {
+    const [x, normed] = addNorm(stream, this.norm1);
+    const [y, normedAgain] = addNorm({ x, branch: this.attn.branch(normed, rope) }, this.norm2);
+    return { x: y, branch: this.mlp.branch(normedAgain) };
   }
 }
 
@@ -33,9 +40,29 @@ export function runBlocks(
   rope: Rope,
   checkpointing?: Checkpointing,
 ): Tensor {
+  return sumOf(streamThrough(blocks, x, rope, checkpointing));
+}
+
+/** A tower: as runBlocks, and then the norm, in one step with the last sum. */
+export function runTower(
+  { blocks, norm }: { readonly blocks: readonly Block[]; readonly norm: LayerNorm },
+  x: Tensor,
+  rope: Rope,
+  checkpointing?: Checkpointing,
+): Tensor {
+  return addNorm(streamThrough(blocks, x, rope, checkpointing), norm)[1];
+}
+
+function streamThrough(
+  blocks: readonly Block[],
+  x: Tensor,
+  rope: Rope,
+  checkpointing?: Checkpointing,
+): Stream {
+  let stream: Stream = { x };
   for (const block of blocks)
-    x = checkpointing
-      ? checkpointing.run((input) => block.forward(input, rope), x)
-      : block.forward(x, rope);
-  return x;
+    stream = checkpointing
+      ? { x: checkpointing.run((input) => block.forward(input, rope), stream.x) }
+      : block.extend(stream, rope);
+  return stream;
 }

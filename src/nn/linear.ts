@@ -2,6 +2,7 @@
 import { linear, type Tensor } from "../torch/index.js";
 import { oneDnnLinear, packedRows, suitsOneDnn } from "./one-dnn.js";
 import { parameter } from "./parameters.js";
+import { working } from "./working.js";
 
 export class Linear {
   readonly weight: Tensor; // [out, in]
@@ -16,6 +17,17 @@ export class Linear {
   forward(x: Tensor): Tensor {
     return suitsOneDnn(x, this.weight)
       ? oneDnnLinear(x, packedRows(this.weight, 1)[0]!, this.bias)
-      : linear(x, this.weight, this.bias);
+      : linear(this.#fitted(x), working(this.weight), working(this.bias));
+  }
+
+  /** x W^T, for where the bias is added together with what follows. */
+  product(x: Tensor): Tensor {
+    return linear(this.#fitted(x), working(this.weight));
+  }
+
+  /** Without a working copy the dtypes are the caller's, or autocast's, affair. */
+  #fitted(x: Tensor): Tensor {
+    const { dtype } = working(this.weight);
+    return dtype === this.weight.dtype || dtype === x.dtype ? x : x.to({ dtype });
   }
 }

@@ -1,6 +1,7 @@
 // LayerNorm over the last dimension; statistics in float32 whatever the input's dtype.
 import { layerNorm, type Tensor } from "../torch/index.js";
 import { parameter } from "./parameters.js";
+import { working } from "./working.js";
 
 export class LayerNorm {
   readonly weight: Tensor; // [width]
@@ -8,13 +9,13 @@ export class LayerNorm {
 
   constructor(
     width: number,
-    private readonly eps = 1e-6,
+    readonly eps = 1e-6,
   ) {
     this.weight = parameter([width]);
     this.bias = parameter([width]);
   }
 
   forward(x: Tensor): Tensor {
-    return layerNorm(x, this.weight.shape, this.weight, this.bias, this.eps);
+    return layerNorm(x, this.weight.shape, working(this.weight), working(this.bias), this.eps);
   }
 }

@@ -1,7 +1,8 @@
 // The gated MLP of a block: w3(silu(gate) * value), gate and value from one product.
 import type { Tensor } from "../torch/index.js";
+import type { Branch } from "./fused/add-norm.js";
+import { gatedSilu } from "./fused/gated-silu.js";
 import { Linear } from "./linear.js";
-import { oneDnnLinear, packedRows, suitsOneDnn } from "./one-dnn.js";
 
 export class SwiGLU {
   readonly w12: Linear; // first half of the output is the gate, second half the value
@@ -14,18 +15,11 @@ export class SwiGLU {
 
   /** [..., width] -> [..., width] */
   forward(x: Tensor): Tensor {
-    return this.w3.forward(this.#gated(x));
+    return this.w3.forward(gatedSilu(x, this.w12));
   }
 
-  #gated(x: Tensor): Tensor {
-    const { weight, bias } = this.w12;
-    if (!suitsOneDnn(x, weight)) {
-      const [gate, value] = this.w12.forward(x).chunk(2, -1) as [Tensor, Tensor];
-      return gate.silu().mul(value);
-    }
-    const [gateWeight, valueWeight] = packedRows(weight, 2) as [Tensor, Tensor];
-    const [gateBias, valueBias] = bias.chunk(2, 0) as [Tensor, Tensor];
-    const times = oneDnnLinear(x, gateWeight, gateBias, { silu: true });
-    return oneDnnLinear(x, valueWeight, valueBias, { times });
+  /** All but the last product. */
+  branch(x: Tensor): Branch {
+    return { x: gatedSilu(x, this.w12), linear: this.w3 };
   }
 }

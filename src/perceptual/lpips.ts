@@ -5,6 +5,7 @@ import { readSafetensors } from "../nn/safetensors.js";
 import { call, type DType, keep, noGrad, scope, Tensor } from "../torch/index.js";
 import { alexnet } from "./alexnet.js";
 import { foldFrames } from "./frames.js";
+import { fusedDistance, normaliseFused, suitsFusedVgg16, toChannelsLast } from "./fused-vgg16.js";
 import { squeezenet } from "./squeezenet.js";
 import type { Trunk, Weights } from "./trunk.js";
 import { vgg16 } from "./vgg16.js";
@@ -87,8 +88,14 @@ export class Lpips {
    */
   forward(recon: Tensor, target: Tensor): Tensor {
     return scope(() => {
-      const reconFeatures = this.#features(recon);
-      const targetFeatures = noGrad(() => this.#features(target));
+      const { trunk, heads } = this.#frozen;
+      const [x, y] = [this.#pictures(recon), this.#pictures(target.detach())];
+      if (this.#trunk === vgg16 && suitsFusedVgg16(x, trunk) && suitsFusedVgg16(y, trunk)) {
+        const normalised = [x, y].map((it) => normaliseFused(it, imagenet, this.#dtype));
+        return fusedDistance(trunk, heads, normalised as [Tensor, Tensor]);
+      }
+      const reconFeatures = this.#features(x);
+      const targetFeatures = noGrad(() => this.#features(y));
       const terms = reconFeatures.map((feature, i) =>
         tapDistance(feature, targetFeatures[i]!, this.#frozen.heads[i]!),
       );
@@ -101,7 +108,14 @@ export class Lpips {
     for (const tensor of [...Object.values(trunk), ...heads, shift, scale]) tensor.dispose();
   }
 
-  #features(pixels: Tensor): Tensor[] {
+  #features(pictures: Tensor): Tensor[] {
+    const { trunk, shift, scale } = this.#frozen;
+    const normalised = pictures.sub(shift).div(scale);
+    return this.#trunk.features(trunk, normalised.to({ dtype: this.#dtype }));
+  }
+
+  /** Pixels as pictures [B, 3, H, W], float32. */
+  #pictures(pixels: Tensor): Tensor {
     const pictures = foldFrames(pixels);
     const { minimumSize } = this.#trunk;
     const [, channels, height = 0, width = 0] = pictures.shape;
@@ -112,9 +126,7 @@ export class Lpips {
           "Use larger crops, or losses.lpips: 0.",
       );
     }
-    const { trunk, shift, scale } = this.#frozen;
-    const normalised = pictures.to({ dtype: "float32" }).sub(shift).div(scale);
-    return this.#trunk.features(trunk, normalised.to({ dtype: this.#dtype }));
+    return pictures.to({ dtype: "float32" });
   }
 }
 
@@ -139,7 +151,8 @@ function unit(feature: Tensor): Tensor {
 }
 
 function freeze(tensor: Tensor, target: { dtype: DType; device: string }): Tensor {
-  return tensor.detach().to(target).clone();
+  const copy = tensor.detach().to(target).clone();
+  return copy.ndim === 4 && target.device.startsWith("cuda") ? toChannelsLast(copy) : copy;
 }
 
 function requireHead(

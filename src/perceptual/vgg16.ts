@@ -6,7 +6,7 @@ import { convRelu, type Trunk } from "./trunk.js";
 /**
  * indices of the convolutions in torchvision's `features`; a 2 x 2 max pool stands between stages
  */
-const stages = [
+export const stages = [
   [0, 2],
   [5, 7],
   [10, 12, 14],

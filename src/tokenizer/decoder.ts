@@ -1,6 +1,6 @@
 // A latent to pixels. Latent ViTok: mask tokens stand for the patches and read the code that follows them.
 // Masked ViTok: code tokens after the kept ones are replaced by a learned mask token.
-import { Block, runBlocks } from "../nn/block.js";
+import { Block, runTower } from "../nn/block.js";
 import type { Checkpointing } from "../nn/checkpointing.js";
 import { Linear } from "../nn/linear.js";
 import { LayerNorm } from "../nn/norm.js";
@@ -55,13 +55,13 @@ export class Decoder {
       ]);
       x = cat([masks, x.add(this.latentPosition.to({ dtype: x.dtype }))], 1); // [B, N + l, D]
     }
-    x = runBlocks(
-      this.blocks,
+    x = runTower(
+      this,
       x,
       this.#ropes.at(grid, x.size(1) - patches, x.device),
       options.checkpointing,
     );
-    return this.toPixels.forward(this.norm.forward(x.narrow(1, 0, patches)), grid);
+    return this.toPixels.forward(x.narrow(1, 0, patches), grid);
   }
 
   /** Replaces what follows the kept tokens by the mask token. */

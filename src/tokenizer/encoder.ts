@@ -1,6 +1,6 @@
 // Pixels to the moments of the posterior. Latent ViTok: learned tokens follow the patches and carry the code.
 // B batch, N patch tokens, D width, l latent tokens, c latent channels.
-import { Block, runBlocks } from "../nn/block.js";
+import { Block, runTower } from "../nn/block.js";
 import type { Checkpointing } from "../nn/checkpointing.js";
 import { Linear } from "../nn/linear.js";
 import { LayerNorm } from "../nn/norm.js";
@@ -34,9 +34,9 @@ export class Encoder {
     let x = this.patchEmbed.forward(pixels); // [B, N, D]
     const latents = this.latentTokens?.size(0) ?? 0;
     if (this.latentTokens) x = cat([x, expandBatch(this.latentTokens, x)], 1); // [B, N + l, D]
-    x = runBlocks(this.blocks, x, this.#ropes.at(grid, latents, x.device), checkpointing);
+    x = runTower(this, x, this.#ropes.at(grid, latents, x.device), checkpointing);
     if (latents) x = x.narrow(1, x.size(1) - latents, latents); // [B, l, D]
-    return this.toLatent.forward(this.norm.forward(x));
+    return this.toLatent.forward(x);
   }
 
   clearCache(): void {

@@ -2,7 +2,9 @@
 
 import { parameter } from "../nn/parameters.js";
 import type { Grid } from "../nn/rope.js";
+import { working } from "../nn/working.js";
 import { linear, type Tensor } from "../torch/index.js";
+import { cutBoxes, joinBoxes, suitsCut, suitsJoin } from "./fused-boxes.js";
 
 /** q frames x p x p pixels. */
 export interface TubeletSize {
@@ -42,7 +44,12 @@ export class TubeletEmbed {
 
   /** [B, 3, T, H, W] -> [B, N, D] */
   forward(pixels: Tensor): Tensor {
-    return linear(patchify(pixels, this.size), this.weight.flatten(1), this.bias);
+    const weight = working(this.weight);
+    const { dtype } = weight;
+    const boxes = suitsCut(pixels, this.size, dtype)
+      ? cutBoxes(pixels, this.size, dtype)
+      : patchify(pixels.to({ dtype }), this.size);
+    return linear(boxes, weight.flatten(1), working(this.bias));
   }
 }
 
@@ -61,10 +68,13 @@ export class TubeletUnembed {
   /** [B, N, D] -> [B, 3, T, H, W] */
   forward(x: Tensor, grid: Grid): Tensor {
     const { q, p } = this.size;
-    const bias = this.bias
+    const weight = working(this.weight).flatten(1).transpose(0, 1);
+    if (suitsJoin(x, this.bias, this.size))
+      return joinBoxes(linear(x, weight), this.bias, grid, this.size);
+    const bias = working(this.bias)
       .unsqueeze(1)
       .expand([3, q * p * p])
       .flatten();
-    return unpatchify(linear(x, this.weight.flatten(1).transpose(0, 1), bias), grid, this.size);
+    return unpatchify(linear(x, weight, bias), grid, this.size);
   }
 }

@@ -67,6 +67,11 @@ export function inferenceMode<T>(fn: () => T): T {
   }
 }
 
+/** Whether operators are recorded for autograd. */
+export function isRecording(): boolean {
+  return recording;
+}
+
 const autocasts = new Map<string, DType | undefined>();
 
 /** Whether operators run as they are called: nothing is recorded for autograd, and autocast is off on every device. */

@@ -3,9 +3,9 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cacheFolder } from "./cache-folder.js";
 import type { Native } from "./native-interface.js";
 
 /** What scripts/setup/addon.mjs leaves beside the addon; `addon` is relative to it. */
@@ -78,13 +78,10 @@ function helpText(problem: string, engine: Engine | undefined): string {
 
 /** The same folders as in scripts/setup/paths.mjs, which has to work before anything is compiled. */
 function buildFolders(): string[] {
-  const cache =
-    process.env.VITOK_CACHE ||
-    join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "vitok");
   const { version } = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")) as {
     version: string;
   };
-  return [join(packageRoot, "build"), join(cache, `build-${version}`)];
+  return [join(packageRoot, "build"), join(cacheFolder(), `build-${version}`)];
 }
 
 function readEngine(path: string): Engine | undefined {

@@ -45,9 +45,12 @@ export function resetPeakMemory(device = "cpu"): void {
   native().resetPeakMemory(device);
 }
 
-/** The engine's global switches: TensorFloat-32 products, cuDNN's search for the fastest algorithm, deterministic kernels, cuDNN attention. */
+/** Kinds of attention kernel that libtorch picks from, the first that is on and can; all are on at the start. */
+export type AttentionKernel = "cudnnAttention" | "flashAttention" | "efficientAttention";
+
+/** The engine's global switches: TensorFloat-32 products, cuDNN's search for the fastest algorithm, deterministic kernels, which attention kernels may be used. */
 export function setFlag(
-  name: "tf32" | "cudnnBenchmark" | "deterministic" | "cudnnAttention",
+  name: "tf32" | "cudnnBenchmark" | "deterministic" | AttentionKernel,
   on: boolean,
 ): void {
   native().setFlag(name, on);

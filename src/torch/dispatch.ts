@@ -53,6 +53,11 @@ function lookup(name: string): OperatorInfo {
   return operator;
 }
 
+/** @internal The addon's number of an operator, for plans. */
+export function operatorId(name: string): number {
+  return (operators.get(name) ?? lookup(name)).id;
+}
+
 /** A handle is a number to the addon: only here can a number that poses as a tensor be told, or the reverse. */
 function toHandle(argument: unknown, takesTensors: boolean): unknown {
   if (Array.isArray(argument)) return argument.map((item) => toHandle(item, takesTensors));

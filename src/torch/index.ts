@@ -7,8 +7,12 @@ export { type Argument, call, type Listener, listen, operatorNames } from "./dis
 export * from "./distributed.js";
 export { type DType, dtypeWidth, type TypedArray } from "./dtype.js";
 export { TorchError } from "./error.js";
+export * from "./graph.js";
+export * from "./kernels.js";
 export * from "./module.js";
 export * from "./ops.js";
+export * from "./plan.js";
+export * from "./profile.js";
 export * from "./random.js";
 export { keep, liveTensors, scope } from "./scope.js";
 export { type Shape, Tensor, type TensorOptions } from "./tensor.js";

@@ -23,6 +23,7 @@ export interface Native {
     device: string,
   ): number;
   copyBytes(tensor: number, target: NodeJS.TypedArray): void;
+  writeBytes(tensor: number, bytes: NodeJS.TypedArray): void;
   meta(tensor: number): [dtype: number, device: string, ...shape: number[]];
   strides(tensor: number): number[];
   item(tensor: number): number;
@@ -85,4 +86,31 @@ export interface Native {
   armReducer(reducer: number): void;
   finishReducer(reducer: number): void;
   releaseReducer(reducer: number): void;
+  startProfile(): void;
+  stopProfile(path: string): void;
+  /** "cuda", "cpu" (a stand-in) or "": the kind of device that kernels run on. */
+  kernelDevice(): string;
+  compileKernels(source: string, options: readonly string[]): ArrayBuffer;
+  loadKernel(code: ArrayBuffer, name: string): number;
+  deviceTraits(device: string): [capability: number, multiprocessors: number];
+  launch(
+    kernel: number,
+    grid: readonly (number | undefined)[],
+    block: readonly (number | undefined)[],
+    args: readonly [string, unknown][],
+    tensors: readonly number[],
+  ): void;
+  definePlan(plan: object): number;
+  runPlan(plan: number, inputs: readonly number[]): number[];
+}
+
+/** What native/cuda/ adds, where it was built and a GPU answers. Streams and graphs are handles, too. */
+export interface CudaHalf {
+  createStream(device: string): number;
+  setStream(stream: number): number;
+  waitStream(waiter: number, other: number): void;
+  beginCapture(generators: readonly number[]): number;
+  endCapture(graph: number): void;
+  replayGraph(graph: number): void;
+  releaseGraph(graph: number): void;
 }

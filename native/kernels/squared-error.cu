@@ -1,0 +1,35 @@
+// Mean of (x - y)^2, float32, as parts [gridDim.x] whose sum it is; and its gradient to x. A multiple of 8 numbers.
+// Bytes a number: 8 forward, 12 backward.
+extern "C" __global__ void __launch_bounds__(256)
+    squared_error(const float* __restrict__ x, const float* __restrict__ y, float* __restrict__ parts, int groups, float scale) {
+  float total = 0;
+  for (int g = blockIdx.x * 256 + threadIdx.x; g < groups; g += gridDim.x * 256) {
+    float a[8], b[8];
+    loadFloats(x + static_cast<long long>(g) * 8, a);
+    loadFloats(y + static_cast<long long>(g) * 8, b);
+#pragma unroll
+    for (int k = 0; k < 8; k++) total += (a[k] - b[k]) * (a[k] - b[k]);
+  }
+  __shared__ float shared[8];
+  total = laneSum<32>(total);
+  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = total;
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    for (int i = 1; i < 8; i++) total += shared[i];
+    parts[blockIdx.x] = total * scale;
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    squared_error_backward(const float* __restrict__ gradParts, const float* __restrict__ x, const float* __restrict__ y,
+                           float* __restrict__ gradX, int groups, float scale) {
+  const float factor = 2.0f * scale * gradParts[blockIdx.x];
+  for (int g = blockIdx.x * 256 + threadIdx.x; g < groups; g += gridDim.x * 256) {
+    float a[8], b[8];
+    loadFloats(x + static_cast<long long>(g) * 8, a);
+    loadFloats(y + static_cast<long long>(g) * 8, b);
+#pragma unroll
+    for (int k = 0; k < 8; k++) a[k] = factor * (a[k] - b[k]);
+    storeFloats(gradX + static_cast<long long>(g) * 8, a);
+  }
+}

@@ -1,0 +1,42 @@
+// Each CUDA kernel against its plain twin, and its share of the memory bandwidth: `kernels.mjs CASE`, one process a case, so
+// that one that fails stops no other; without a case, their names. JSON lines. The checks are in kernels/.
+import { boxes } from "./kernels/boxes.mjs";
+import { dist, failures, say } from "./kernels/harness.mjs";
+import { adamw, graph } from "./kernels/optimizer.mjs";
+import { lpips, unitDistance } from "./kernels/perceptual.mjs";
+import {
+  addNormCase,
+  copy,
+  gatedSiluCase,
+  rotateSplitCase,
+  tower,
+} from "./kernels/transformer.mjs";
+
+const cases = {
+  copy,
+  "add-norm": addNormCase,
+  "gated-silu": gatedSiluCase,
+  "rotate-split": rotateSplitCase,
+  "unit-distance": unitDistance,
+  boxes,
+  lpips,
+  adamw,
+  graph,
+  tower,
+};
+
+const name = process.argv[2];
+if (!name) console.log(Object.keys(cases).join("\n"));
+else {
+  const { setFlag } = await dist("torch/index");
+  (await dist("nn/fused/choose")).setFused(true);
+  setFlag("tf32", false);
+  setFlag("cudnnBenchmark", true);
+  try {
+    await cases[name]();
+  } catch (error) {
+    say({ check: name, ok: false, error: String(error?.stack ?? error).slice(0, 1500) });
+    process.exitCode = 1;
+  }
+  if (failures()) process.exitCode = 1;
+}

@@ -1,0 +1,216 @@
+// The kernels of a block against their twins: sum and norm, gate, heads; the ceiling they are measured by; whole models.
+import {
+  asLeaf,
+  bandwidth,
+  compare,
+  device,
+  dist,
+  inDtype,
+  isEmulated,
+  leaf,
+  random,
+  relative,
+  shapes,
+  verdict,
+} from "./harness.mjs";
+
+const { FusedAdamW } = await dist("nn/fused-adamw");
+const { addNorm } = await dist("nn/fused/add-norm");
+const { gatedSilu } = await dist("nn/fused/gated-silu");
+const { rotatedHeads } = await dist("nn/fused/rotated-heads");
+const { setFused } = await dist("nn/fused/choose");
+const { Linear } = await dist("nn/linear");
+const { LayerNorm } = await dist("nn/norm");
+const { parameters } = await dist("nn/parameters");
+const { RopeTables } = await dist("nn/rope");
+const { working: workingOf } = await dist("nn/working");
+const { Tokenizer } = await dist("tokenizer/tokenizer");
+const torch = await dist("torch/index");
+const { noGrad, randn, scope } = torch;
+
+export function copy() {
+  const x = randn([128 * 256 * 768 * 4], { device }).to({ dtype: "bfloat16" });
+  bandwidth("copy (read + write), the ceiling", 2 * x.byteLength, () => x.clone());
+}
+
+export function addNormCase() {
+  for (const dtype of ["float32", "bfloat16"])
+    for (const [shape, width] of shapes([
+      [[3, 37], 768],
+      [[2, 5], 192],
+      [[64, 256], 768],
+      [[3, 50], 1152],
+      [[1, 1], 8],
+    ])) {
+      const norm = random(new LayerNorm(width), "float32");
+      const linear = random(new Linear(64, width), "bfloat16");
+      const x0 = leaf([...shape, width], dtype);
+      const h0 = leaf([...shape, 64], dtype);
+      for (const hasBranch of [true, false])
+        compare(
+          `add-norm ${shape}x${width} ${hasBranch ? "with" : "without"} branch`,
+          dtype,
+          (type) => {
+            const x = asLeaf(x0, type);
+            const h = asLeaf(h0, type);
+            const l = inDtype(linear, type);
+            const [sum, normed] = addNorm(
+              { x, ...(hasBranch ? { branch: { x: h, linear: l } } : {}) },
+              norm,
+            );
+            return {
+              inputs: {
+                x,
+                ...(hasBranch ? { h, weight: l.weight, bias: l.bias } : {}),
+                gamma: norm.weight,
+                beta: norm.bias,
+              },
+              outputs: hasBranch ? [sum, normed] : [normed],
+            };
+          },
+        );
+    }
+  if (isEmulated) return;
+  const width = 768;
+  const rows = 128 * 256;
+  const norm = random(new LayerNorm(width), "float32");
+  const bias = randn([width], { device });
+  const a = 2 * rows * width;
+  const [x, y, s, g] = [0, 1, 2, 3].map(() => leaf([128, 256, width], "bfloat16"));
+  const linear = { product: () => y, bias };
+  bandwidth("add-norm forward", 4 * a, () =>
+    noGrad(() => addNorm({ x, branch: { x: y, linear } }, norm)),
+  );
+  const xs = x.clone().requiresGrad_();
+  const made = addNorm({ x: xs, branch: { x: y, linear } }, norm);
+  bandwidth(
+    "add-norm backward",
+    4 * a,
+    () => torch.grad(made, [xs], { gradOutputs: [s, g], retainGraph: true }),
+    { asGraph: false },
+  );
+}
+
+export function gatedSiluCase() {
+  for (const dtype of ["float32", "bfloat16"])
+    for (const [rows, hidden] of shapes([
+      [37, 512],
+      [5, 2096],
+      [1000, 1360],
+      [300, 3072],
+      [64, 2048],
+      [2, 16],
+    ])) {
+      const linear = random(new Linear(64, 2 * hidden), "bfloat16");
+      const x0 = leaf([rows, 64], dtype);
+      compare(`gated-silu ${rows}x${hidden}`, dtype, (type) => {
+        const x = asLeaf(x0, type);
+        const l = inDtype(linear, type);
+        return { inputs: { x, weight: l.weight, bias: l.bias }, outputs: [gatedSilu(x, l)] };
+      });
+    }
+  if (isEmulated) return;
+  const rows = 128 * 256;
+  const both = leaf([rows, 4096], "bfloat16");
+  const grad = leaf([rows, 2048], "bfloat16");
+  const bias = randn([4096], { device });
+  const linear = { product: () => both, bias };
+  bandwidth("gated-silu forward", 1.5 * both.byteLength, () =>
+    noGrad(() => gatedSilu(both, linear)),
+  );
+  const leafBoth = both.clone().requiresGrad_();
+  const out = gatedSilu(leafBoth, { product: () => leafBoth, bias });
+  bandwidth(
+    "gated-silu backward",
+    2.5 * both.byteLength,
+    () => torch.grad([out], [leafBoth], { gradOutputs: [grad], retainGraph: true }),
+    { asGraph: false },
+  );
+}
+
+export function rotateSplitCase() {
+  for (const dtype of ["float32", "bfloat16"])
+    for (const [batch, grid, heads, headDim] of shapes([
+      [3, { t: 1, h: 2, w: 3 }, 12, 64],
+      [5, { t: 2, h: 2, w: 2 }, 2, 20],
+      [2, { t: 2, h: 3, w: 3 }, 16, 72],
+      [7, { t: 1, h: 16, w: 16 }, 3, 64],
+      [1, { t: 1, h: 1, w: 1 }, 1, 4],
+    ])) {
+      const width = heads * headDim;
+      const rope = new RopeTables(headDim).at(grid, 0, device);
+      const linear = random(new Linear(64, 3 * width), "bfloat16");
+      const x0 = leaf([batch, grid.t * grid.h * grid.w, 64], dtype);
+      compare(
+        `rotate-split ${batch}x${JSON.stringify(grid)} ${heads}x${headDim}`,
+        dtype,
+        (type) => {
+          const x = asLeaf(x0, type);
+          const l = inDtype(linear, type);
+          return {
+            inputs: { x, weight: l.weight, bias: l.bias },
+            outputs: rotatedHeads(x, l, rope, heads),
+          };
+        },
+      );
+    }
+  if (isEmulated) return;
+  const rope = new RopeTables(64).at({ t: 1, h: 16, w: 16 }, 0, device);
+  const all = leaf([128, 256, 3 * 768], "bfloat16");
+  const bias = randn([3 * 768], { device });
+  bandwidth("rotate-split forward", 2 * all.byteLength, () =>
+    noGrad(() => rotatedHeads(all, { product: () => all, bias }, rope, 12)),
+  );
+  const leafAll = all.clone().requiresGrad_();
+  const made = rotatedHeads(leafAll, { product: () => leafAll, bias }, rope, 12);
+  const grads = made.map(() => leaf([128, 256, 12, 64], "bfloat16").transpose(1, 2));
+  bandwidth(
+    "rotate-split backward",
+    2 * all.byteLength,
+    () => torch.grad(made, [leafAll], { gradOutputs: grads, retainGraph: true }),
+    { asGraph: false },
+  );
+}
+
+export function tower() {
+  // A whole model, kernels and working copies against float32 without either.
+  for (const [variant, shape] of [
+    ["Ti-Ti/8", [3, 3, 1, 64, 64]],
+    ["S-B/16", [2, 3, 1, 256, 256]],
+    ["Ti-Ti/4x8", [1, 3, 8, 64, 64]],
+    ["Ti-L/16", [1, 3, 1, 64, 64]],
+  ]) {
+    const pixels = randn(shape, { device }).clamp(-1, 1);
+    const run = (fused, copies) =>
+      scope(() => {
+        setFused(fused);
+        const model = Tokenizer.create(variant, { seed: 3, device });
+        const optimizer = copies && new FusedAdamW(parameters(model), {});
+        const posterior = model.encode(pixels);
+        const recon = model.decode(posterior.mode(), posterior.grid);
+        recon.sub(pixels).square().mean().add(posterior.kl().mul(1e-3)).backward();
+        const gradients = Object.fromEntries(
+          [...parameters(model)].map(([name, p]) => [
+            name,
+            torch.keep((workingOf(p).grad ?? p.grad).to({ dtype: "float32" })),
+          ]),
+        );
+        if (optimizer) optimizer.dispose();
+        return { recon: torch.keep(recon), gradients };
+      });
+    const reference = run(false, false);
+    for (const [name, fused, copies, limit] of [
+      ["float32 kernels", true, false, 1e-3],
+      ["bfloat16 kernels and copies", true, true, 5e-2],
+      ["bfloat16 copies, no kernels", false, true, 5e-2],
+    ]) {
+      const actual = run(fused, copies);
+      const errors = { recon: relative(actual.recon, reference.recon) };
+      const worst = Object.entries(actual.gradients)
+        .map(([key, g]) => [key, relative(g, reference.gradients[key])])
+        .sort((a, b) => b[1] - a[1]);
+      for (const [key, error] of worst.slice(0, 4)) errors[key] = error;
+      verdict(`${variant} ${name}`, errors, limit);
+    }
+  }
+}

@@ -1,0 +1,214 @@
+// Ours at the shapes of the PyTorch opponent's GPU cases: `speed.mjs CASE [WAY]`, one process a case, one JSON line each;
+// without a case, their names. Runs beside node_modules/ of the installed package.
+const dist = (path) => import(new URL(`./node_modules/vitok/dist/${path}.js`, import.meta.url));
+const { createCase, median, timeRuns } = await dist("cli/bench-cases");
+const { measurePeakFlops } = await dist("train/peak");
+const { parseVariant } = await dist("tokenizer/config");
+const torch = await dist("torch/index");
+const { readFileSync } = await import("node:fs");
+const { setFlag, memory, resetPeakMemory, synchronize, scope, randn, noGrad, profile } = torch;
+
+const device = "cuda:0";
+const square = { frames: 1, height: 256, width: 256 };
+const cases = {
+  "train-lpips": { name: "train-lpips", batch: 64 },
+  train: { name: "train", batch: 128 },
+  encode: { name: "encode", batch: 256 },
+  decode: { name: "decode", batch: 256 },
+  roundtrip: { name: "roundtrip", batch: 256 },
+  clips: {
+    name: "train",
+    batch: 16,
+    variant: "S-B/4x8",
+    input: { frames: 16, height: 128, width: 128 },
+  },
+  p8: { name: "train", batch: 32, variant: "S-B/8" },
+  large: { name: "train", batch: 32, variant: "S-L/16" },
+};
+
+function bench(title, way) {
+  const { name, batch, variant = "S-B/16", input = square } = cases[title];
+  const peak = measurePeakFlops(device, "bfloat16");
+  resetPeakMemory(device);
+  const made = createCase(name, parseVariant(variant), {
+    input,
+    batch,
+    device,
+    precision: "bfloat16",
+    way,
+  });
+  if (made.loss) requireLearning(made);
+  for (let i = 0; i < 4; i++) made.run();
+  synchronize(device);
+  const cpu = process.cpuUsage();
+  const submitted = performance.now();
+  for (let i = 0; i < 5; i++) made.run();
+  const submitMs = (performance.now() - submitted) / 5;
+  synchronize(device);
+  const used = process.cpuUsage(cpu);
+  const times = timeRuns(made.run, { device, steps: 20, warmup: 0 });
+  const ms = median(times);
+  const line = {
+    ...{
+      case: title,
+      variant,
+      batch,
+      way,
+      ms: +ms.toFixed(3),
+      min: +Math.min(...times).toFixed(3),
+      max: +Math.max(...times).toFixed(3),
+    },
+    imgPerSecond: +((batch / ms) * 1e3).toFixed(1),
+    tflops: +(made.flops / ms / 1e9).toFixed(1),
+    mfu: +(((made.flops / ms) * 1e3) / peak).toFixed(3),
+    peakTflops: +(peak / 1e12).toFixed(1),
+    peakMib: Math.round(memory(device).peakBytes / 2 ** 20),
+    submitMs: +submitMs.toFixed(3),
+    cpuMs: +((used.user + used.system) / 5e3).toFixed(2),
+  };
+  console.log(JSON.stringify(line));
+  if (process.env.PROFILE) console.log(JSON.stringify({ case: title, way, ...kernelsOf(made) }));
+  made.dispose();
+}
+
+/** A step that learns nothing is fast: every parameter has a finite gradient, and the loss falls. */
+function requireLearning(made) {
+  made.run(); // a graph that was only recorded has no gradients yet
+  synchronize(device);
+  const idle = made.idleParameters();
+  if (idle.length) throw new Error(`no finite gradient for ${idle.length}: ${idle.slice(0, 5)}`);
+  const losses = Array.from({ length: 30 }, () => made.loss());
+  const [first, last] = [losses[0], losses.at(-1)];
+  if (!(last < 0.98 * first)) throw new Error(`the loss does not fall: ${first} to ${last}`);
+}
+
+/** Kernels of three runs by their names: share of the time, and the GPU's idle share. */
+function kernelsOf(made) {
+  const path = `/tmp/trace-${process.pid}.json`;
+  profile(path, () => {
+    for (let i = 0; i < 3; i++) made.run();
+    synchronize(device);
+  });
+  const { traceEvents } = JSON.parse(readFileSync(path, "utf8"));
+  const kernels = traceEvents.filter(({ cat }) => /kernel|gpu_mem/.test(cat ?? ""));
+  const busy = kernels.reduce((sum, { dur }) => sum + dur, 0);
+  const span =
+    Math.max(...kernels.map(({ ts, dur }) => ts + dur)) - Math.min(...kernels.map(({ ts }) => ts));
+  const groups = {};
+  const names = {};
+  for (const { name, dur } of kernels) {
+    const kind = kindOf(name);
+    groups[kind] = (groups[kind] ?? 0) + dur / 3e3;
+    const short = name.slice(0, 110);
+    names[short] ??= { ms: 0, count: 0 };
+    names[short].ms += dur / 3e3;
+    names[short].count += 1 / 3;
+  }
+  const top = Object.entries(names)
+    .sort((a, b) => b[1].ms - a[1].ms)
+    .slice(0, 45)
+    .map(([name, { ms, count }]) => `${ms.toFixed(3)} ms ${count.toFixed(0)}x ${name}`);
+  return {
+    launches: kernels.length / 3,
+    busyMs: busy / 3e3,
+    idleShare: 1 - busy / span,
+    groups,
+    top,
+  };
+}
+
+function kindOf(name) {
+  if (
+    /add_norm|gated_silu|rotate_split|unit_distance|column_sum|adamw|grad_squares|clip_factor/.test(
+      name,
+    )
+  )
+    return "ours";
+  if (/fmha|flash|sdpa|attention|mha/i.test(name)) return "attention";
+  if (/conv|fprop|dgrad|wgrad|implicit|cudnn|nhwc|nchw/i.test(name)) return "convolution";
+  if (/gemm|nvjet|cutlass|cublas|splitK/i.test(name)) return "gemm";
+  if (/Memcpy|Memset/.test(name)) return "copy";
+  return "elementwise";
+}
+
+/** Attention alone, forward and backward, by the kinds of kernel libtorch has. */
+function attention() {
+  for (const [batch, tokens, heads, headDim] of [
+    [128, 256, 12, 64],
+    [16, 1024, 12, 64],
+    [4, 4096, 12, 64],
+    [32, 256, 16, 72],
+  ])
+    for (const kind of ["cudnnAttention", "flashAttention", "efficientAttention"]) {
+      for (const other of ["cudnnAttention", "flashAttention", "efficientAttention"])
+        setFlag(other, other === kind);
+      try {
+        scope(() => {
+          const make = () =>
+            randn([batch, tokens, heads, headDim], { device }).to({ dtype: "bfloat16" }).detach();
+          const leaves = [make(), make(), make()].map((t) => t.requiresGrad_());
+          const grad = make().transpose(1, 2);
+          const views = () => leaves.map((t) => t.transpose(1, 2));
+          const time = (fn) => {
+            const graph = torch.Graph.capture(
+              () => {
+                for (let i = 0; i < 5; i++) scope(fn);
+              },
+              { device, warmups: 2 },
+            );
+            const times = timeRuns(() => graph.replay(), { device, steps: 10, warmup: 2 });
+            graph.dispose();
+            return +(median(times) / 5).toFixed(4);
+          };
+          const forward = time(
+            () => void noGrad(() => torch.scaledDotProductAttention(...views())),
+          );
+          const both = time(
+            () =>
+              void torch.grad([torch.scaledDotProductAttention(...views())], leaves, {
+                gradOutputs: [grad],
+              }),
+          );
+          console.log(
+            JSON.stringify({ attention: kind, batch, tokens, heads, headDim, forward, both }),
+          );
+        });
+      } catch (error) {
+        console.log(
+          JSON.stringify({ attention: kind, tokens, headDim, error: String(error).slice(0, 300) }),
+        );
+      }
+    }
+}
+
+/** 500 steps on the same batches and noise, plain against fused and recorded: the loss every 10 steps. */
+function curves(way) {
+  const made = createCase("train", parseVariant("Ti-Ti/8"), {
+    input: { frames: 1, height: 64, width: 64 },
+    batch: 32,
+    device,
+    precision: "bfloat16",
+    way,
+  });
+  const losses = [];
+  for (let i = 0; i < 500; i++) {
+    if (i % 10 === 0 || i === 499) losses.push(+made.loss().toFixed(5));
+    else made.run();
+  }
+  console.log(JSON.stringify({ curve: way, losses }));
+}
+
+const [, , title, way = "graph"] = process.argv;
+setFlag("tf32", true);
+setFlag("cudnnBenchmark", true);
+try {
+  if (!title) console.log([...Object.keys(cases), "attention", "curves"].join("\n"));
+  else if (title === "attention") attention();
+  else if (title === "curves") curves(way);
+  else bench(title, way);
+} catch (error) {
+  console.log(
+    JSON.stringify({ case: title, way, error: String(error?.stack ?? error).slice(0, 1500) }),
+  );
+  process.exitCode = 1;
+}

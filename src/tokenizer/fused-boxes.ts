@@ -1,0 +1,94 @@
+// Pixels cut into boxes and put together again in one pass each, between float32 pixels and the model's dtype. The twins are
+// patchify and unpatchify of tubelet.ts, which chooses.
+import { bitsOf, suitsKernels } from "../nn/fused/choose.js";
+import { columnSum } from "../nn/fused/column-sum.js";
+import { overGroups } from "../nn/fused/passes.js";
+import type { Grid } from "../nn/rope.js";
+import { type DType, int, type Layout, loadKernel, planFor, type Tensor } from "../torch/index.js";
+import type { TubeletSize } from "./tubelet.js";
+
+/** Whether cutBoxes() may run: a GPU, float32 pixels without gradient, a patch side that is a multiple of 8. */
+export function suitsCut(pixels: Tensor, { p }: TubeletSize, dtype: DType): boolean {
+  const isKnown = dtype === "bfloat16" || dtype === "float32";
+  const { requiresGrad, dtype: given } = pixels;
+  return isKnown && given === "float32" && !requiresGrad && p % 8 === 0 && suitsKernels(pixels);
+}
+
+/** pixels [B, 3, T, H, W] -> boxes [B, N, 3qpp] of a dtype */
+export function cutBoxes(pixels: Tensor, size: TubeletSize, dtype: DType): Tensor {
+  const [b, c, frames, height, width] = pixels.shape as [number, number, number, number, number];
+  const { q, p } = size;
+  const { device, shape } = pixels;
+  const plan = planFor(`cut-boxes ${shape} ${q} ${p} ${dtype} ${device}`, () => {
+    const [t, h, w] = [frames / q, height / p, width / p];
+    const groups = pixels.numel / 8;
+    const constants = { Q: q, P: p, ELEMENT_BITS: dtype === "bfloat16" ? 16 : 32 };
+    return {
+      inputs: { pixels: { shape, dtype: "float32" } },
+      forward: {
+        buffers: { boxes: { shape: [b, t * h * w, c * q * p * p], dtype } },
+        steps: [
+          {
+            kernel: loadKernel("boxes", "cut_boxes", device, constants),
+            ...overGroups(device, groups).size,
+            args: ["pixels", "boxes", int(groups), int(t), int(h), int(w)],
+          },
+        ],
+      },
+      outputs: ["boxes"],
+    };
+  });
+  return plan.run(pixels)[0]!;
+}
+
+/** Whether joinBoxes() may run on boxes of x's dtype. */
+export function suitsJoin(x: Tensor, bias: Tensor, { p }: TubeletSize): boolean {
+  return p % 8 === 0 && suitsKernels(x, bias);
+}
+
+/** boxes [B, N, 3qpp] without their bias [3] -> pixels [B, 3, T, H, W], float32 */
+export function joinBoxes(boxes: Tensor, bias: Tensor, grid: Grid, size: TubeletSize): Tensor {
+  const { q, p } = size;
+  const { t, h, w } = grid;
+  const { device, dtype, shape } = boxes;
+  const key = `join-boxes ${shape} ${t} ${h} ${w} ${q} ${p} ${dtype} ${bias.dtype} ${device}`;
+  const plan = planFor(key, () => {
+    const groups = boxes.numel / 8;
+    const { blocks, size: launchSize } = overGroups(device, groups);
+    const constants = { Q: q, P: p, ...bitsOf(boxes, bias) };
+    const sizes = [int(groups), int(t), int(h), int(w)];
+    const full: Layout = { shape, dtype };
+    const pixels: Layout = { shape: [shape[0]!, 3, t * q, h * p, w * p], dtype: "float32" };
+    return {
+      inputs: { boxes: full, bias: { shape: [3], dtype: bias.dtype } },
+      forward: {
+        buffers: { pixels },
+        steps: [
+          {
+            kernel: loadKernel("boxes", "join_boxes", device, constants),
+            ...launchSize,
+            args: ["boxes", "bias", "pixels", ...sizes],
+          },
+        ],
+      },
+      outputs: ["pixels"],
+      backward: {
+        buffers: {
+          gradient: full,
+          parts: { shape: [blocks, 3], dtype: "float32" },
+          sums: { shape: [3], dtype: "float32" },
+        },
+        steps: [
+          {
+            kernel: loadKernel("boxes", "join_boxes_backward", device, constants),
+            ...launchSize,
+            args: ["d.pixels", "gradient", "parts", ...sizes],
+          },
+          columnSum(device, { parts: "parts", sums: "sums", count: blocks, columns: 3 }),
+        ],
+      },
+      gradients: { boxes: "gradient", bias: "sums" },
+    };
+  });
+  return plan.run(boxes, bias)[0]!;
+}
