@@ -49,6 +49,18 @@ export const precision: CommandOption = {
   parse: oneOf("float32", "bfloat16"),
   default: "float32",
 };
+/** Of an exported model's weights. */
+export const exportPrecision: CommandOption = {
+  flags: "--precision <name>",
+  summary: "of the weights: float32 or float16",
+  parse: oneOf("float32", "float16"),
+  default: "float32",
+};
+/** Where a server listens. */
+export const listening = (port: number): readonly CommandOption[] => [
+  { flags: "--port <n>", summary: "where to listen", parse: wholeNumber, default: port },
+  { flags: "--host <address>", summary: "0.0.0.0: every network", default: "127.0.0.1" },
+];
 export const batchSize: CommandOption = {
   flags: "--batch-size <n>",
   summary: "samples at a time",

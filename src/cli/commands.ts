@@ -6,8 +6,10 @@ import {
   type Command,
   collect,
   device,
+  exportPrecision,
   json,
   keep,
+  listening,
   metrics,
   oneOf,
   out,
@@ -22,13 +24,7 @@ import {
 } from "./command-options.js";
 import { fileCommands } from "./file-commands.js";
 
-export type {
-  Argument,
-  Command,
-  CommandModule,
-  CommandOption,
-  Options,
-} from "./command-options.js";
+export type { Argument, Command, CommandModule, Options } from "./command-options.js";
 
 export const commands: readonly Command[] = [
   {
@@ -124,12 +120,7 @@ export const commands: readonly Command[] = [
     options: [
       { flags: "--format <name>", summary: "onnx", parse: oneOf("onnx"), default: "onnx" },
       out("encoder.onnx, decoder.onnx and config.json go here"),
-      {
-        flags: "--precision <name>",
-        summary: "of the weights: float32 or float16",
-        parse: oneOf("float32", "float16"),
-        default: "float32",
-      },
+      exportPrecision,
       { flags: "--no-check", summary: "do not run the files beside libtorch" },
       json,
     ],
@@ -168,8 +159,7 @@ export const commands: readonly Command[] = [
     args: "<model...>",
     summary: "models behind an HTTP port; the environment's VITOK_TOKEN is asked for if set",
     options: [
-      { flags: "--port <n>", summary: "where to listen", parse: wholeNumber, default: 8080 },
-      { flags: "--host <address>", summary: "0.0.0.0: every network", default: "127.0.0.1" },
+      ...listening(8080),
       batchSize,
       { flags: "--batch-wait <ms>", summary: "a sample waits for company", parse: wholeNumber },
       { flags: "--max-pixels <n>", summary: "of a picture", parse: wholeNumber },
@@ -180,6 +170,17 @@ export const commands: readonly Command[] = [
       json,
     ],
     examples: ["vitok serve runs/demo --port 8080", "vitok serve small=runs/a large=runs/b"],
+  },
+  {
+    name: "studio",
+    args: "[model...]",
+    summary: "a web app: what a model makes of your pictures, computed by the browser",
+    options: [
+      ...listening(8090),
+      { flags: "--runs <dir>", summary: "where the runs view looks", default: "runs" },
+      json,
+    ],
+    examples: ["vitok studio runs/demo"],
   },
   {
     name: "info",

@@ -21,7 +21,8 @@ export async function run(
   output.result({ runs: runs.map(summary) });
 }
 
-function findRuns(folder: string, depth = 0): RunRecord[] {
+/** Every run below a folder that is there. */
+export function findRuns(folder: string, depth = 0): RunRecord[] {
   const record = readRun(folder);
   if (record) return [record];
   if (depth === deepest) return [];
