@@ -56,6 +56,13 @@ export const exportPrecision: CommandOption = {
   parse: oneOf("float32", "float16"),
   default: "float32",
 };
+/** What a service takes. */
+export const requestLimits: readonly CommandOption[] = [
+  { flags: "--batch-wait <ms>", summary: "a sample waits for company", parse: wholeNumber },
+  { flags: "--max-pixels <n>", summary: "of a picture", parse: wholeNumber },
+  { flags: "--max-body <bytes>", summary: "of a request", parse: wholeNumber },
+  { flags: "--queue <n>", summary: "requests at once; more get 429", parse: wholeNumber },
+];
 /** Where a server listens. */
 export const listening = (port: number): readonly CommandOption[] => [
   { flags: "--port <n>", summary: "where to listen", parse: wholeNumber, default: port },
