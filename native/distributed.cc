@@ -25,10 +25,10 @@ static c10::intrusive_ptr<c10d::Backend> makeGloo(const c10::intrusive_ptr<c10d:
   return c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size, options);
 }
 
-/// createGroup(name, backend, { host, port, isServer, rank, size, timeoutMs, interface })
+/// createGroup(name, { host, port, isServer, rank, size, timeoutMs, interface })
 static napi_value createGroup(const Call& call) {
-  std::string name = toString(call.env, call[0]), backend = toString(call.env, call[1]);
-  auto field = [&](const char* key) { return property(call.env, call[2], key); };
+  std::string name = toString(call.env, call[0]);
+  auto field = [&](const char* key) { return property(call.env, call[1], key); };
   int rank = static_cast<int>(toInt(call.env, field("rank"))), size = static_cast<int>(toInt(call.env, field("size")));
   std::chrono::milliseconds timeout(toInt(call.env, field("timeoutMs")));
   std::string interface = toString(call.env, field("interface"));
@@ -43,7 +43,6 @@ static napi_value createGroup(const Call& call) {
   auto store = c10::make_intrusive<c10d::PrefixStore>(name, tcp);
 
   auto group = c10::make_intrusive<ProcessGroup>(store, rank, size);
-  if (backend != "gloo") throw std::invalid_argument("Expected gloo for the backend, received " + backend + ".");
   group->setBackend(c10::DeviceType::CPU, ProcessGroup::BackendType::GLOO, makeGloo(store, rank, size, timeout, interface));
   group->setDefaultBackend(ProcessGroup::BackendType::GLOO);
   group->setGroupName(name);

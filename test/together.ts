@@ -1,18 +1,8 @@
 // Runs a program of test/children/ in several processes at once, as one group: what each printed and how it ended.
 import { spawn } from "node:child_process";
-import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../src/train/launch.js";
 import type { ChildResult } from "./child.js";
-
-/** A port that nobody listens on now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 /** The environment of each process is torchrun's. Waits for all of them. */
 export async function runTogether(

@@ -80,9 +80,12 @@ napi_value releaseGraph(const Call& call) {
 
 }  // namespace
 
+std::vector<Export> ncclExports();
+
 /// What the addon looks for.
 extern "C" __attribute__((visibility("default"))) void cudaExports(std::vector<Export>* all) {
   *all = {{"createStream", guarded<createStream>}, {"setStream", guarded<setStream>},   {"waitStream", guarded<waitStream>},
           {"beginCapture", guarded<beginCapture>}, {"endCapture", guarded<endCapture>}, {"replayGraph", guarded<replayGraph>},
           {"releaseGraph", guarded<releaseGraph>}};
+  for (const Export& item : ncclExports()) all->push_back(item);
 }

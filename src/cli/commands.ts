@@ -50,10 +50,8 @@ export const commands: readonly Command[] = [
       },
       { flags: "--out <dir>", summary: "the run's folder (default: runs/ and the recipe's name)" },
       { flags: "--resume", summary: "go on from the folder's last checkpoint" },
-      {
-        flags: "--dry-run",
-        summary: "print the plan, the memory and the time from a few steps; write nothing",
-      },
+      { flags: "--nproc <n>", summary: "in n local processes, a GPU each", parse: wholeNumber },
+      { flags: "--dry-run", summary: "print plan, memory and time of a few steps; write nothing" },
       json,
     ],
     examples: ["vitok train configs/smoke.yaml --set train.steps=100"],

@@ -3,6 +3,7 @@
 import { basename, extname, join } from "node:path";
 import { loadTrainConfig, type TrainConfig } from "../train/config.js";
 import { type DryRun, dryRun } from "../train/dry-run.js";
+import { launch, launchedCount } from "../train/launch.js";
 import { writeRunReport } from "../train/run-report.js";
 import type { TrainResult } from "../train/train-options.js";
 import { train } from "../train/trainer.js";
@@ -14,6 +15,7 @@ interface TrainCommandOptions {
   readonly set: readonly string[];
   readonly out?: string;
   readonly resume?: boolean;
+  readonly nproc?: number;
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
@@ -26,7 +28,16 @@ export async function run(
   if (options.dryRun) return printPlan(await dryRun(config), openOutput(options));
   const out = options.out ?? config.out ?? join("runs", basename(path, extname(path)));
   const sets = options.set.map((set) => ` --set ${set}`).join("");
-  const command = `npx vitok train ${path}${sets} --out ${out}`;
+  const processes = options.nproc ?? launchedCount();
+  const nproc = processes ? ` --nproc ${processes}` : "";
+  const command = `npx vitok train ${path}${sets} --out ${out}${nproc}`;
+  if (options.nproc) {
+    const { set, resume, json } = options;
+    const line = [process.argv[1]!, "train", path, ...set.flatMap((item) => ["--set", item])];
+    line.push("--out", out, ...(resume ? ["--resume"] : []), ...(json ? ["--json"] : []));
+    const { log } = openOutput(options);
+    return launch({ count: options.nproc, line, resumeCommand: `${command} --resume`, log });
+  }
   return runRecipe(config, {
     out,
     command,
@@ -80,7 +91,8 @@ export async function runRecipe(
 }
 
 async function conclude(result: TrainResult, command: string, output: Output): Promise<number> {
-  const { state, step, folder, model, scores, unreadable } = result;
+  const { state, step, folder, model, scores, unreadable, rank } = result;
+  if (rank > 0) return state === "done" ? 0 : 1;
   if (unreadable.length) {
     output.log(`${unreadable.length} files could not be read:`);
     for (const { reason } of unreadable) output.log(`  ${reason}`);

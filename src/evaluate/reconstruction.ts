@@ -79,6 +79,15 @@ export function evaluateReconstruction(
   });
 }
 
+/** Options of a part. */
+export interface PartOptions extends EvaluateOptions {
+  readonly part: Part;
+  /** A file of the folder that all parts share. */
+  readonly state: StateOptions;
+  /** Where the parts are looked at at the same time: returns when all processes have called it. Then the first gives the scores. */
+  readonly meet?: (() => void) | undefined;
+}
+
 /** Numbers, from 1, of the parts that are not looked at to their end. */
 export interface Waiting {
   readonly waitingFor: readonly number[];
@@ -92,7 +101,7 @@ export interface Waiting {
 export function evaluatePart(
   tokenizer: AutoEncoder,
   source: Source,
-  { part, ...options }: EvaluateOptions & { part: Part; state: StateOptions },
+  { part, meet, ...options }: PartOptions,
 ): Promise<ReconstructionScores | Waiting> {
   return withRun(tokenizer, source, options, async (whole) => {
     const { state, batchSize } = options;
@@ -101,6 +110,8 @@ export function evaluatePart(
     const pass = run.newPass();
     const own = { ...state, path: pathOfPart(state.path, part), isKept: true };
     await look(run, { pass, range, state: own });
+    meet?.();
+    if (meet && part.index > 0) return { waitingFor: [] };
     const parts = siblingsOf(part).map((sibling) => ({
       ...{ number: sibling.index + 1, path: pathOfPart(state.path, sibling) },
       end: rangeOf(sibling, run.set.length, batchSize).end,

@@ -1,7 +1,8 @@
 // Collectives and the reducer between two processes over Gloo, against sums worked out by hand: exact, the numbers are small.
 import { expect, test } from "vitest";
 import { runChild } from "../../test/child.js";
-import { freePort, runTogether } from "../../test/together.js";
+import { runTogether } from "../../test/together.js";
+import { freePort } from "../train/launch.js";
 import { ProcessGroup, TorchError } from "./index.js";
 
 test("two processes sum, share and gather; gradients are averaged while backward runs; a lost process is an error", async () => {
@@ -38,14 +39,14 @@ test("two processes sum, share and gather; gradients are averaged while backward
 test("a process that waits in vain gives up in time, with an error", async () => {
   const meet = async () =>
     new ProcessGroup({
-      ...{ backend: "gloo", rank: 0, size: 2, host: "127.0.0.1", port: await freePort() },
+      ...{ rank: 0, size: 2, host: "127.0.0.1", port: await freePort() },
       ...{ interface: "127.0.0.1", timeoutMs: 300 },
     });
   await expect(meet()).rejects.toThrow(TorchError);
 });
 
 test("a group of one is the identity, and impossible places are refused", async () => {
-  const options = { backend: "gloo", host: "127.0.0.1", interface: "127.0.0.1" } as const;
+  const options = { host: "127.0.0.1", interface: "127.0.0.1" };
   const place = { ...options, port: await freePort() };
   expect(() => new ProcessGroup({ ...place, rank: 2, size: 2 })).toThrow("rank 2 of 2 processes");
   expect(() => new ProcessGroup({ ...place, rank: 0, size: 1, port: 0 })).toThrow("1 to 65535");

@@ -9,7 +9,6 @@ import { scope } from "./scope.js";
 import { Tensor } from "./tensor.js";
 
 export interface GroupOptions {
-  readonly backend: "gloo" | "nccl";
   /** This process, from 0, and the number of all. */
   readonly rank: number;
   readonly size: number;
@@ -20,6 +19,8 @@ export interface GroupOptions {
   readonly isServed?: boolean;
   /** How long the meeting and any collective may take before it is an error. Default: 10 minutes. */
   readonly timeoutMs?: number;
+  /** A GPU of this process's own, "cuda:0": tensors there go through NCCL. Tensors on the host go through Gloo. */
+  readonly device?: string;
   /** Gloo: the address or network interface to be reached at. Default: that of the host's name. */
   readonly interface?: string;
 }
@@ -35,13 +36,12 @@ let made = 0;
 export class ProcessGroup {
   readonly rank: number;
   readonly size: number;
-  readonly backend: GroupOptions["backend"];
   /** @internal libtorch's operators find the group by it. */
   readonly name: string;
 
   /** Waits for the other processes. @throws {TorchError} where they do not come in time */
   constructor(options: GroupOptions) {
-    const { backend, rank, size, host, port, isServed = false, timeoutMs = 600_000 } = options;
+    const { rank, size, host, port, isServed = false, timeoutMs = 600_000 } = options;
     if (!(Number.isInteger(size) && Number.isInteger(rank) && rank >= 0 && rank < size))
       throw new RangeError(
         `Expected a rank from 0 to size - 1, received rank ${rank} of ${size} processes.`,
@@ -50,15 +50,25 @@ export class ProcessGroup {
       throw new RangeError(`Expected a port from 1 to 65535, received ${port}.`);
     this.rank = rank;
     this.size = size;
-    this.backend = backend;
     this.name = `group-${made++}`;
     const isServer = rank === 0 && !isServed;
     naming("ProcessGroup", [], () =>
-      native().createGroup(this.name, backend, {
+      native().createGroup(this.name, {
         ...{ host, port, isServer, rank, size, timeoutMs },
         interface: options.interface ?? "",
       }),
     );
+    if (options.device?.startsWith("cuda")) this.#addNccl(options.device, timeoutMs);
+  }
+
+  #addNccl(device: string, timeoutMs: number): void {
+    const { addNccl } = native();
+    if (!addNccl)
+      throw new TorchError(
+        "ProcessGroup",
+        "Expected an addon with its CUDA half and NCCL, found it built without their headers. Install them and run: npx vitok setup",
+      );
+    naming("ProcessGroup", [], () => addNccl(this.name, device, timeoutMs));
   }
 
   /** Sums (or averages) over the processes, in place. */

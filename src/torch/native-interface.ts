@@ -65,7 +65,6 @@ export interface Native {
   releaseModule(module: number): void;
   createGroup(
     name: string,
-    backend: string,
     options: {
       host: string;
       port: number;
@@ -77,6 +76,8 @@ export interface Native {
     },
   ): void;
   destroyGroup(name: string): void;
+  /** Where the CUDA half was built beside NCCL. */
+  addNccl?(group: string, device: string, timeoutMs: number): void;
   exitProcess(code: number): never;
   createReducer(
     group: string,

@@ -36,7 +36,7 @@ export function saveCheckpoint(runFolder: string, recipe: Recipe, state: TrainSt
   try {
     recipe.model.save(draft);
     for (const [name, part] of Object.entries(recipe.states))
-      writeSafetensors(join(draft, `${name}.safetensors`), part.stateDict());
+      scope(() => writeSafetensors(join(draft, `${name}.safetensors`), part.stateDict()));
     const written = { ...state, numbers: recipe.numbers };
     writeFileAtomic(join(draft, "state.json"), `${JSON.stringify(written, null, 2)}\n`);
     rmSync(folder, { recursive: true, force: true });
@@ -48,6 +48,11 @@ export function saveCheckpoint(runFolder: string, recipe: Recipe, state: TrainSt
   const { keepCheckpoints: last, keepBest } = state.config.train;
   removeOldCheckpoints(runFolder, { last, best: keepBest && betterOf(keepBest) });
   return folder;
+}
+
+/** What processes that write no checkpoint do meanwhile: their share of a state is asked of them. */
+export function joinCheckpoint(recipe: Recipe): void {
+  for (const part of Object.values(recipe.states)) scope(() => void part.stateDict());
 }
 
 /** Puts a checkpoint's weights, states and numbers into a recipe and returns where it was. */
@@ -65,7 +70,7 @@ export function loadCheckpoint(folder: string, recipe: Recipe, config: TrainConf
 
 /** May differ between a run and its continuation: none of them changes what a step computes. */
 const free =
-  /^(device|out|generator\.sample\.|evaluate\.|data\.(concurrency|prefetch|cacheMiB)|train\.(logEvery|evalEvery|saveEvery|gridEvery|keepCheckpoints|keepBest|tensorboard|threads))/;
+  /^(device|out|generator\.sample\.|evaluate\.|data\.(concurrency|prefetch|cacheMiB)|train\.(logEvery|evalEvery|saveEvery|gridEvery|keepCheckpoints|keepBest|tensorboard|threads|shardOptimizer))/;
 
 function requireSameRecipe(saved: TrainConfig, wanted: TrainConfig, folder: string): void {
   const [before, now] = [flatten(saved), flatten(wanted)];

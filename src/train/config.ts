@@ -96,6 +96,8 @@ const train = z.strictObject({
   precision: z.enum(["float32", "bfloat16"]).default("bfloat16"),
   /** Recompute activations in the backward pass instead of keeping them. */
   checkpointing: z.boolean().default(false),
+  /** Several processes: each keeps its share of the optimizer's state only (ZeRO-1). */
+  shardOptimizer: z.boolean().default(false),
   /** Masked models: the smallest kept length that training draws. */
   minKeep: count.default(32),
   /** Every so many steps; 0 is never. Default of the last three: a tenth of the steps. */

@@ -6,6 +6,7 @@ import { costOf } from "../tokenizer/cost.js";
 import { memory, pickDevice, resetPeakMemory, synchronize } from "../torch/index.js";
 import type { TrainConfig } from "./config.js";
 import { createRecipe } from "./create-recipe.js";
+import { alone } from "./learner.js";
 import { inputSize } from "./pace.js";
 import type { BatchLoader, Recipe } from "./recipe.js";
 import { loaderOptions } from "./run-setup.js";
@@ -45,7 +46,7 @@ export async function dryRun(config: TrainConfig): Promise<DryRun> {
   resetPeakMemory(device);
   const before = memory(device).allocatedBytes;
   const recipe = await createRecipe(sliced, device);
-  const loader = recipe.openLoader?.(0) ?? new Loader(source, loaderOptions(sliced, 0));
+  const loader = recipe.openLoader?.(0) ?? new Loader(source, loaderOptions(sliced, 0, alone));
   try {
     const microMs = await timeSteps(recipe, loader, device);
     const { tokens, latentSize } = recipe.latent ?? costOf(config.model, inputSize(config));

@@ -1,10 +1,11 @@
 // A tokenizer's scores while it trains: the recipe's `evaluate` section over evaluate/reconstruction.ts.
+import { join } from "node:path";
 import type { Source } from "../data/source.js";
-import { evaluateReconstruction } from "../evaluate/reconstruction.js";
+import { evaluatePart, evaluateReconstruction } from "../evaluate/reconstruction.js";
 import { reportOf } from "../evaluate/reconstruction-report.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { TrainConfig } from "./config.js";
-import type { EvaluateRequest, Evaluation } from "./recipe.js";
+import type { EvaluateRequest, Evaluation, EvaluationShare } from "./recipe.js";
 
 interface TokenizerRequest extends EvaluateRequest {
   readonly config: TrainConfig;
@@ -16,10 +17,10 @@ interface TokenizerRequest extends EvaluateRequest {
 export async function evaluateTokenizer(
   tokenizer: Tokenizer,
   source: Source,
-  { config, count, weights = "raw" }: TokenizerRequest,
-): Promise<Evaluation> {
+  { config, count, share, weights = "raw" }: TokenizerRequest,
+): Promise<Evaluation | undefined> {
   const { metrics, batchSize, fidTap } = config.evaluate;
-  const scores = await evaluateReconstruction(tokenizer, source, {
+  const options = {
     size: config.evaluate.size,
     batchSize: batchSize ?? 16,
     metrics,
@@ -28,7 +29,11 @@ export async function evaluateTokenizer(
     lpipsTrunk: config.losses.lpipsTrunk,
     galleryCount: 8,
     ...(count ? { count } : {}),
-  });
+  };
+  const scores = share
+    ? await evaluatePart(tokenizer, source, { ...options, ...share, state: stateIn(share) })
+    : await evaluateReconstruction(tokenizer, source, options);
+  if (!("metrics" in scores)) return undefined;
   const { gallery } = scores;
   const clips = [...gallery.map(({ original }) => original), ...gallery.map(({ recon }) => recon)];
   return {
@@ -38,3 +43,8 @@ export async function evaluateTokenizer(
     report: reportOf(scores),
   };
 }
+
+const stateIn = ({ folder }: EvaluationShare) => ({
+  path: join(folder, "evaluation.safetensors"),
+  isResumed: false,
+});

@@ -6,15 +6,14 @@ import {
   r1Penalty,
 } from "../losses/adversarial.js";
 import { Discriminator } from "../losses/discriminator.js";
-import { AdamW } from "../nn/adamw.js";
-import { clipGradNorm } from "../nn/clip.js";
 import { parameters } from "../nn/parameters.js";
 import { foldFrames } from "../perceptual/frames.js";
-import { autocast, scope, type Tensor } from "../torch/index.js";
+import { autocast, type ProcessGroup, scope, type Tensor } from "../torch/index.js";
 import { shortestSide } from "./buckets.js";
 import type { TrainConfig } from "./config.js";
 import { discriminatorLr, type GanConfig } from "./gan-config.js";
 import { randomSquares } from "./keyed-noise.js";
+import { createLearner, type Learner } from "./learner.js";
 
 /** One logit a picture, or a frame. */
 export interface Judged {
@@ -34,18 +33,20 @@ const leCamDecay = 0.99;
 
 export class GanSide {
   readonly discriminator: Discriminator;
-  readonly optimizer: AdamW;
+  readonly optimizer: Learner;
+  readonly #device: string;
 
   constructor(
     private readonly config: TrainConfig,
     private readonly gan: GanConfig,
-    private readonly device: string,
+    { device, group }: { device: string; group: ProcessGroup | undefined },
   ) {
+    this.#device = device;
     const { losses, seed, train } = config;
     const side = losses.cropSize || shortestSide(config);
     const size = 2 ** Math.floor(Math.log2(Math.min(256, side)));
     this.discriminator = Discriminator.create(size, { width: gan.width, seed: seed + 1, device });
-    this.optimizer = new AdamW(parameters(this.discriminator), train);
+    this.optimizer = createLearner(parameters(this.discriminator), { ...train, group });
   }
 
   /** recon and pixels [B, 3, T, H, W]; of other sizes than the discriminator's, a random square. Under the caller's autocast. */
@@ -97,14 +98,13 @@ export class GanSide {
   /** R1, in float32. */
   #slope(pictures: Tensor): Tensor {
     const leaf = pictures.detach().requiresGrad_();
-    return autocast({ device: this.device, dtype: "float32" }, () =>
+    return autocast({ device: this.#device, dtype: "float32" }, () =>
       r1Penalty(this.discriminator.forward(leaf), leaf),
     );
   }
 
   clip(): number {
-    const weights = [...parameters(this.discriminator)].map(([, tensor]) => tensor);
-    return clipGradNorm(weights, this.config.train.maxGradNorm).item();
+    return this.optimizer.clip(this.config.train.maxGradNorm).item();
   }
 
   /** Returns the rate of the update made. */

@@ -4,7 +4,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { encodeSet, planSet } from "../codec/encode-set.js";
 import { generateClips } from "../codec/generate.js";
 import { loadPipeline } from "../codec/generator-folder.js";
@@ -165,14 +165,6 @@ describe("refused is", () => {
     await expect(run({ ...wrong, data: { ...wrong.data, size: 32 } }, "refused")).rejects.toThrow(
       /Expected latents on a grid of 1 x 4 x 4 \(data.size 32\) in .*, received 1 x 2 x 2/,
     );
-  });
-
-  test("one of several processes", async () => {
-    vi.stubEnv("WORLD_SIZE", "2");
-    await expect(run(recipe(at("latents"), 2), "refused")).rejects.toThrow(
-      /one process for training a generator, received WORLD_SIZE 2/,
-    );
-    vi.unstubAllEnvs();
   });
 
   test("pictures without classes", async () => {

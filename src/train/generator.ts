@@ -7,16 +7,13 @@ import { savePipeline } from "../codec/generator-folder.js";
 import { LatentLoader } from "../codec/latent-loader.js";
 import { LatentSet } from "../codec/latent-set.js";
 import { isLatentFolder } from "../codec/latent-source.js";
-import { ConfigError } from "../config-error.js";
 import type { Source } from "../data/source.js";
 import { fileHash } from "../file-hash.js";
 import { defineGenerator, ditName, generatorCost } from "../generator/config.js";
 import { addNoise, timestepOf } from "../generator/diffusion.js";
 import { indices, LatentGenerator } from "../generator/latent-generator.js";
 import { mse } from "../losses/pixel.js";
-import { AdamW } from "../nn/adamw.js";
 import { Checkpointing } from "../nn/checkpointing.js";
-import { clipGradNorm } from "../nn/clip.js";
 import { emaDecay, updateEma } from "../nn/ema.js";
 import { freeze, loadStateDict, parameters, stateDict } from "../nn/parameters.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
@@ -26,6 +23,7 @@ import { evaluateGenerator } from "./evaluate-generator.js";
 import type { GeneratorSection } from "./generator-config.js";
 import { describeLatents, posteriorOf } from "./generator-data.js";
 import { diffusionDraws, posteriorNoise } from "./keyed-noise.js";
+import { alone, createLearner, type Learner, type Together } from "./learner.js";
 import { findModelFolder } from "./model-start.js";
 import {
   type EvaluateRequest,
@@ -52,7 +50,7 @@ interface Sample {
 
 export class GeneratorRecipe implements Recipe {
   readonly numbers = {};
-  readonly optimizer: AdamW;
+  readonly optimizer: Learner;
   readonly flopsPerSample: number;
   readonly latent: { readonly tokens: number; readonly latentSize: number };
   readonly #average: LatentGenerator;
@@ -63,8 +61,10 @@ export class GeneratorRecipe implements Recipe {
     readonly device: string,
     private readonly generator: LatentGenerator,
     private readonly tokenizer: Tokenizer,
+    private readonly together: Together,
   ) {
-    this.optimizer = new AdamW(parameters(generator.dit), config.train);
+    const { group } = together;
+    this.optimizer = createLearner(parameters(generator.dit), { ...config.train, group });
     this.#average = averageOf(generator, device);
     const { t, h, w } = generator.facts.grid;
     const tokens = t * h * w;
@@ -73,8 +73,11 @@ export class GeneratorRecipe implements Recipe {
   }
 
   /** @throws ConfigError where tokenizer, data and recipe do not fit each other */
-  static async create(config: GeneratorTrainConfig, device: string): Promise<GeneratorRecipe> {
-    requireOneProcess(process.env.WORLD_SIZE);
+  static async create(
+    config: GeneratorTrainConfig,
+    device: string,
+    together: Together = alone,
+  ): Promise<GeneratorRecipe> {
     const folder = findModelFolder(config.generator.tokenizer, "generator.tokenizer");
     const tokenizer = await Tokenizer.load(folder, { device });
     freeze(tokenizer);
@@ -89,7 +92,7 @@ export class GeneratorRecipe implements Recipe {
         { ...facts, weights: "raw" },
         options,
       );
-      return new GeneratorRecipe(config, device, generator, tokenizer);
+      return new GeneratorRecipe(config, device, generator, tokenizer, together);
     } catch (error) {
       tokenizer.dispose();
       throw error;
@@ -120,7 +123,9 @@ export class GeneratorRecipe implements Recipe {
   openLoader(startSample: number): LatentLoader | undefined {
     const { data, train, seed } = this.config;
     if (!isLatentFolder(data.path)) return undefined;
-    const options = { batchSize: train.batchSize, seed, startSample, flip: data.flip };
+    const { rank, size: worldSize } = this.together;
+    const place = { startSample, rank, worldSize };
+    const options = { batchSize: train.batchSize, seed, flip: data.flip, ...place };
     return new LatentLoader(new LatentSet(data.path), options);
   }
 
@@ -129,17 +134,22 @@ export class GeneratorRecipe implements Recipe {
     return scope(() => {
       this.optimizer.zeroGrad();
       const sample = this.#draw(batch);
-      const losses = split(sample, train.accumulate).map((part) => this.#backward(part));
-      const loss = losses.reduce((sum, value) => sum + value, 0);
-      const weights = [...parameters(this.generator.dit)].map(([, tensor]) => tensor);
-      const gradNorm = clipGradNorm(weights, train.maxGradNorm).item();
+      const losses = split(sample, train.accumulate).map((part, index, { length }) => {
+        if (index === length - 1) this.optimizer.arm();
+        return this.#backward(part);
+      });
+      const sum = losses.reduce((total, value) => total + value, 0);
+      const gradNorm = this.optimizer.clip(train.maxGradNorm).item();
+      const { loss } = this.together.average({ loss: sum });
       if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
         throw new NonFiniteError(
           `Expected a finite loss and gradient, received loss ${loss} and gradient norm ${gradNorm}.`,
         );
       const lr = rateAt(train, step);
       this.optimizer.step(lr);
-      const averages = [...parameters(this.#average.dit)].map(([, tensor]) => tensor);
+      const [weights, averages] = [this.generator, this.#average].map(({ dit }) =>
+        [...parameters(dit)].map(([, tensor]) => tensor),
+      ) as [Tensor[], Tensor[]];
       updateEma(averages, weights, Math.min(generator.emaDecay, emaDecay(step)));
       return { loss, terms: { mse: loss }, gradNorm, lr };
     });
@@ -185,7 +195,9 @@ export class GeneratorRecipe implements Recipe {
     });
   }
 
-  evaluate(source: Source, request: EvaluateRequest): Promise<Evaluation> {
+  /** Rank 0's work: the others wait for it at their next collective. */
+  async evaluate(source: Source, request: EvaluateRequest): Promise<Evaluation | undefined> {
+    if (request.share && request.share.part.index > 0) return undefined;
     const pipeline = { generator: this.#average, tokenizer: this.tokenizer };
     const realStats = join(this.#scratch, "real.npz");
     return evaluateGenerator(pipeline, source, { ...request, config: this.config, realStats });
@@ -206,14 +218,6 @@ export class GeneratorRecipe implements Recipe {
     this.#average.dispose();
     this.tokenizer.dispose();
   }
-}
-
-/** Gradients are not averaged here yet: several processes would each train a generator of their own. */
-function requireOneProcess(worldSize: string | undefined): void {
-  if (worldSize === undefined || Number(worldSize) === 1) return;
-  throw new ConfigError(
-    `Expected one process for training a generator, received WORLD_SIZE ${worldSize}. Start it alone.`,
-  );
 }
 
 /** A generator whose weights follow another's; it starts from them. */

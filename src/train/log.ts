@@ -24,6 +24,8 @@ export interface RunLine {
   /** libtorch and its version. */
   readonly engine: string;
   readonly cores: number;
+  /** Processes that train together; absent for one. */
+  readonly processes?: number;
   /** The command that started it, for the report. */
   readonly command: string;
   /** ISO 8601, UTC. */

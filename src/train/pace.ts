@@ -16,6 +16,8 @@ export class Pace {
     private readonly recipe: Pick<Recipe, "device" | "flopsPerSample">,
     private readonly waitedMs: () => number,
     precision: TrainConfig["train"]["precision"],
+    /** That train together: the rate is of all of them, MFU of this one. */
+    private readonly processes = 1,
   ) {
     this.#peakFlops = measurePeakFlops(recipe.device, precision);
     this.restart();
@@ -35,7 +37,7 @@ export class Pace {
     const elapsedMs = Math.max(1e-3, performance.now() - this.#startedMs);
     const rate = (this.#samples / elapsedMs) * 1000;
     return {
-      rate,
+      rate: rate * this.processes,
       dataWaitShare: Math.min(1, (this.waitedMs() - this.#waitedMs) / elapsedMs),
       ...(this.#peakFlops ? { mfu: ((this.#flops / elapsedMs) * 1000) / this.#peakFlops } : {}),
     };

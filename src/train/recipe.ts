@@ -49,8 +49,8 @@ export interface Recipe {
   readonly isGood?: boolean;
   /** After a rollback: its state is that of an earlier checkpoint, `lost` are the numbers given up. Without it there is none. */
   recover?(lost: Readonly<Record<string, number>>): RunEvent;
-  /** Scores what `save` would export now. */
-  evaluate(source: Source, options: EvaluateRequest): Promise<Evaluation>;
+  /** Scores what `save` would export now; undefined where this process only gave its share. */
+  evaluate(source: Source, options: EvaluateRequest): Promise<Evaluation | undefined>;
   /** Writes the model folder that others load; `provenance` goes into its config.json. */
   save(folder: string, provenance: Readonly<Record<string, unknown>>): void;
   dispose(): void;
@@ -92,6 +92,16 @@ export interface EvaluateRequest {
   readonly count?: number | undefined;
   /** Only pictures are wanted, scores may be left out. */
   readonly isGridOnly?: boolean;
+  /** Several processes: all of them evaluate, each its part; the first gets the scores. */
+  readonly share?: EvaluationShare | undefined;
+}
+
+export interface EvaluationShare {
+  readonly part: { readonly index: number; readonly count: number };
+  /** Returns when all processes have called it. */
+  meet(): void;
+  /** Where the parts' states lie meanwhile; all processes see it. */
+  readonly folder: string;
 }
 
 export interface Evaluation {

@@ -1,4 +1,4 @@
-// What a run begins with: its sets and their reader, the checkpoint to go on from, the first line of its log.
+// What a run begins with: its sets and their reader, the checkpoint to go on from, the first line of its log; and its model's origin.
 import { existsSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -12,8 +12,10 @@ import { version } from "../version.js";
 import { trainingBuckets } from "./buckets.js";
 import { listCheckpoints } from "./checkpoint-folder.js";
 import type { TrainConfig } from "./config.js";
+import type { Team } from "./data-parallel.js";
 import type { RunLine } from "./log.js";
 import type { Recipe } from "./recipe.js";
+import type { TrainOptions } from "./train-options.js";
 
 export interface RunSources {
   readonly training: Source;
@@ -34,13 +36,17 @@ export async function openSources({ data, evaluate, model }: TrainConfig): Promi
   };
 }
 
+/** A process among those that train together, as Team has it. */
+type Place = Pick<Team, "rank" | "size">;
+
 /** What training reads from a sample on: one set, or videos and pictures in turn. */
 export function openLoader(
   config: TrainConfig,
   { training, pictures }: RunSources,
-  startSample: number,
+  { startSample, place }: { startSample: number; place: Place },
 ): BatchReader {
-  const open = (set: Source) => (start: number) => new Loader(set, loaderOptions(config, start));
+  const open = (set: Source) => (start: number) =>
+    new Loader(set, loaderOptions(config, start, place));
   const share = config.data.images?.share;
   if (!pictures || share === undefined) return open(training)(startSample);
   const { batchSize } = config.train;
@@ -48,8 +54,25 @@ export function openLoader(
   return new JointLoader(loaders, { share, batchSize, startSample });
 }
 
-export function loaderOptions(config: TrainConfig, startSample: number) {
+/**
+ * The loader's settings, from a sample on; each process gets its share of every batch.
+ * @throws ConfigError where processes and micro-batches cannot share a batch evenly
+ */
+export function loaderOptions(
+  config: TrainConfig,
+  startSample: number,
+  { rank, size: worldSize }: Place,
+) {
   const { data, train, seed } = config;
+  const parts = worldSize * train.accumulate;
+  const [key, count] = data.buckets
+    ? (["data.buckets.multipleOf", data.buckets.multipleOf ?? train.accumulate] as const)
+    : (["train.batchSize", train.batchSize] as const);
+  if (count % parts !== 0)
+    throw new ConfigError(
+      `Expected a multiple of ${worldSize} processes times train.accumulate (${train.accumulate}) for ${key}, ` +
+        `received ${count}. The mean of parts is the batch's only where they are of one size.`,
+    );
   const { size, concurrency, prefetch, cacheMiB, shuffleBuffer } = data;
   const still = { scale: [1, 1], ratio: [1, 1] } as const;
   const ranges = data.augment ? { scale: data.cropScale } : still;
@@ -58,24 +81,22 @@ export function loaderOptions(config: TrainConfig, startSample: number) {
     ...{ batchSize: train.batchSize, size, augment: true, seed, startSample },
     ...{ concurrency, prefetch, cacheMiB, shuffleBuffer, ranges: { ...ranges, flip } },
     buckets: trainingBuckets(config),
+    ...{ rank, worldSize },
   };
 }
 
 /** The checkpoint to go on from. A folder that holds a run is never overwritten. */
-export function findCheckpoint({
-  out,
-  resume,
-}: {
-  out: string;
-  resume?: boolean | undefined;
-}): string | undefined {
+export function findCheckpoint(
+  { out, resume }: { out: string; resume?: boolean | undefined },
+  { isFirst }: Pick<Team, "isFirst">,
+): string | undefined {
   const last = listCheckpoints(out).at(-1);
   if (resume) return last; // killed before its first checkpoint: from the start
   if (last)
     throw new ConfigError(
       `Expected a new folder for the run, received ${out}, which holds ${last}. Add --resume, or choose another --out.`,
     );
-  if (existsSync(join(out, "run.jsonl"))) rmSync(join(out, "run.jsonl")); // a run that never saved anything
+  if (isFirst && existsSync(join(out, "run.jsonl"))) rmSync(join(out, "run.jsonl")); // a run that never saved anything
   return undefined;
 }
 
@@ -83,15 +104,34 @@ export function findCheckpoint({
 export function runLine(
   config: TrainConfig,
   { variant, device }: Recipe,
-  { command, resumedAtStep }: { command: string; resumedAtStep: number | undefined },
+  {
+    command,
+    resumedAtStep,
+    processes,
+  }: Pick<RunLine, "command"> & {
+    resumedAtStep: number | undefined;
+    processes: number;
+  },
 ): RunLine {
   return {
     type: "run",
     ...{ variant, config, version, seed: config.seed, device },
     engine: `libtorch ${torchVersion()}`,
     cores: availableParallelism(),
+    ...(processes > 1 ? { processes } : {}),
     command,
     startedAt: new Date().toISOString(),
     ...(resumedAtStep === undefined ? {} : { resumedAtStep }),
   };
+}
+
+/** For the processes besides the first: nobody watches them. */
+export function unwatched({ out, command, resume = false, signal }: TrainOptions): TrainOptions {
+  return { out, command, resume, ...(signal ? { signal } : {}) };
+}
+
+/** What an exported model says of where it comes from. */
+export function provenanceOf({ seed, data }: TrainConfig, steps: number) {
+  const { path, size, frames, fps } = data;
+  return { steps, seed, data: path, size, ...(frames > 1 ? { frames, fps } : {}) };
 }

@@ -3,9 +3,7 @@ import { type Batch, pixelsOf } from "../data/batch.js";
 import type { Source } from "../data/source.js";
 import { perceptual } from "../losses/perceptual.js";
 import { weightedSum } from "../losses/weighted-sum.js";
-import { AdamW } from "../nn/adamw.js";
 import { Checkpointing } from "../nn/checkpointing.js";
-import { clipGradNorm } from "../nn/clip.js";
 import { parameters } from "../nn/parameters.js";
 import { cosineSchedule } from "../nn/schedule.js";
 import { Lpips } from "../perceptual/lpips.js";
@@ -14,6 +12,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { autocast, type DType, scope, type Tensor } from "../torch/index.js";
 import type { TrainConfig } from "./config.js";
 import { evaluateTokenizer } from "./evaluate-tokenizer.js";
+import { alone, createLearner, type Learner, type Together } from "./learner.js";
 import { averageOf, splitBatch } from "./micro-batches.js";
 import { trainingFlops } from "./pace.js";
 import {
@@ -28,7 +27,7 @@ import { lossSquares, passThrough, reconTerms, termWeights } from "./tokenizer-p
 
 export class Stage1 implements Recipe {
   readonly tokenizer: Tokenizer;
-  readonly optimizer: AdamW;
+  readonly optimizer: Learner;
   readonly numbers = {};
   readonly flopsPerSample: number;
   readonly notes: readonly string[];
@@ -38,6 +37,7 @@ export class Stage1 implements Recipe {
   constructor(
     private readonly config: TrainConfig,
     readonly device: string,
+    private readonly together: Together = alone,
   ) {
     const { losses, train } = config;
     this.flopsPerSample = trainingFlops(config); // first: a size that does not fit fails before anything is made
@@ -48,7 +48,8 @@ export class Stage1 implements Recipe {
     const { tokenizer, notes } = startTokenizer(config, device, { isExact: false });
     this.tokenizer = tokenizer;
     this.notes = notes;
-    this.optimizer = new AdamW(parameters(this.tokenizer), train);
+    const { group } = together;
+    this.optimizer = createLearner(parameters(this.tokenizer), { ...train, group });
   }
 
   get variant(): string {
@@ -66,12 +67,14 @@ export class Stage1 implements Recipe {
   step(batch: Batch, step: number): StepResult {
     return scope(() => {
       this.optimizer.zeroGrad();
-      const terms = splitBatch(batch, this.config.train.accumulate).map((part) =>
-        this.#backward(part),
+      const terms = splitBatch(batch, this.config.train.accumulate).map(
+        (part, index, { length }) => {
+          if (index === length - 1) this.optimizer.arm();
+          return this.#backward(part);
+        },
       );
-      const learning = [...parameters(this.tokenizer)].map(([, tensor]) => tensor);
-      const gradNorm = clipGradNorm(learning, this.config.train.maxGradNorm).item();
-      const { loss = Number.NaN, ...means } = averageOf(terms);
+      const gradNorm = this.optimizer.clip(this.config.train.maxGradNorm).item();
+      const { loss = Number.NaN, ...means } = this.together.average(averageOf(terms));
       if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
         throw new NonFiniteError(
           `Expected a finite loss and gradient, received loss ${loss} and gradient norm ${gradNorm} (${JSON.stringify(means)}).`,
@@ -108,7 +111,7 @@ export class Stage1 implements Recipe {
     return weightedSum({ ...terms, ...lpips }, termWeights(config));
   }
 
-  evaluate(source: Source, request: EvaluateRequest): Promise<Evaluation> {
+  evaluate(source: Source, request: EvaluateRequest): Promise<Evaluation | undefined> {
     return evaluateTokenizer(this.tokenizer, source, { ...request, config: this.config });
   }
 

@@ -4,9 +4,7 @@ import { type Batch, pixelsOf } from "../data/batch.js";
 import type { Source } from "../data/source.js";
 import { perceptual } from "../losses/perceptual.js";
 import { weightedSum } from "../losses/weighted-sum.js";
-import { AdamW } from "../nn/adamw.js";
 import { Checkpointing } from "../nn/checkpointing.js";
-import { clipGradNorm } from "../nn/clip.js";
 import { parameters } from "../nn/parameters.js";
 import { cosineSchedule } from "../nn/schedule.js";
 import { Lpips } from "../perceptual/lpips.js";
@@ -19,6 +17,7 @@ import { evaluateTokenizer } from "./evaluate-tokenizer.js";
 import { adversarialWeight } from "./gan-config.js";
 import { GanGuard, initialGuard } from "./gan-guard.js";
 import { followLogits, GanSide, type Judged } from "./gan-side.js";
+import { alone, createLearner, type Learner, type Together } from "./learner.js";
 import { averageOf, splitBatch } from "./micro-batches.js";
 import { trainingFlops } from "./pace.js";
 import {
@@ -36,7 +35,7 @@ import { lossSquares, passThrough, reconTerms, termWeights } from "./tokenizer-p
 export class Stage2 implements Recipe {
   readonly tokenizer: Tokenizer;
   readonly average: AverageTokenizer;
-  readonly optimizer: AdamW;
+  readonly optimizer: Learner;
   readonly notes: readonly string[];
   readonly numbers = { ...initialGuard, leCamReal: 0, leCamFake: 0 };
   readonly flopsPerSample: number;
@@ -44,12 +43,12 @@ export class Stage2 implements Recipe {
   /** Undefined where losses.adversarial is 0: the ablation without a GAN. */
   readonly gan: GanSide | undefined;
   readonly #lpips: Lpips | undefined;
-  readonly #learning: readonly Tensor[];
   readonly #isEncoderFrozen: boolean;
 
   constructor(
     private readonly config: TrainConfig,
     readonly device: string,
+    private readonly together: Together = alone,
   ) {
     const { gan, losses, train } = config;
     this.flopsPerSample = trainingFlops(config);
@@ -58,14 +57,13 @@ export class Stage2 implements Recipe {
     const { tokenizer, notes } = startTokenizer(config, device, { isExact: true });
     this.tokenizer = tokenizer;
     this.notes = notes;
-    this.optimizer = new AdamW(parameters(tokenizer), train);
+    this.optimizer = createLearner(parameters(tokenizer), { ...train, group: together.group });
     this.average = new AverageTokenizer(tokenizer);
-    const learning = (part: object) =>
-      [...parameters(part)].map(([, tensor]) => tensor).filter((tensor) => tensor.requiresGrad);
-    this.#learning = learning(tokenizer);
-    this.#isEncoderFrozen = learning(tokenizer.encoder).length === 0;
+    this.#isEncoderFrozen = [...parameters(tokenizer.encoder)].every(
+      ([, tensor]) => !tensor.requiresGrad,
+    );
     if (!gan) return;
-    this.gan = new GanSide(config, gan, device);
+    this.gan = new GanSide(config, gan, { device, group: together.group });
     this.guard = new GanGuard(gan, train.steps, this.numbers);
   }
 
@@ -95,12 +93,14 @@ export class Stage2 implements Recipe {
     return scope(() => {
       this.optimizer.zeroGrad();
       this.gan?.optimizer.zeroGrad();
-      const parts = splitBatch(batch, train.accumulate).map((part) =>
-        this.#backward(part, { step, weight }),
-      );
-      const gradNorm = clipGradNorm(this.#learning, train.maxGradNorm).item();
-      const { loss = Number.NaN, ...terms } = averageOf(parts.map((part) => part.terms));
-      const gauges = averageOf(parts.map((part) => part.gauges));
+      const parts = splitBatch(batch, train.accumulate).map((part, index, { length }) => {
+        if (index === length - 1) for (const side of [this, this.gan]) side?.optimizer.arm();
+        return this.#backward(part, { step, weight });
+      });
+      const gradNorm = this.optimizer.clip(train.maxGradNorm).item();
+      const mean = (records: Record<string, number>[]) => this.together.average(averageOf(records));
+      const { loss = Number.NaN, ...terms } = mean(parts.map((part) => part.terms));
+      const gauges = mean(parts.map((part) => part.gauges));
       const clipped = this.gan ? { discriminatorGradNorm: this.gan.clip() } : {};
       requireFinite({ loss, gradNorm, ...terms, ...gauges, ...clipped });
       const lr = cosineSchedule(train, step);
@@ -168,7 +168,7 @@ export class Stage2 implements Recipe {
     return this.guard.recover(lost);
   }
 
-  evaluate(source: Source, request: EvaluateRequest): Promise<Evaluation> {
+  evaluate(source: Source, request: EvaluateRequest): Promise<Evaluation | undefined> {
     const { tokenizer } = this.average;
     return evaluateTokenizer(tokenizer, source, {
       ...request,

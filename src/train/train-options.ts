@@ -22,6 +22,8 @@ export interface TrainResult {
   /** The exported model, when done. */
   readonly model: string | undefined;
   readonly scores: Evaluation | undefined;
+  /** This process's place among those that trained together: 0 has the scores and wrote the files. */
+  readonly rank: number;
   readonly unreadable: readonly { file: string; reason: string }[];
 }
 

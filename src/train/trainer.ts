@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { memory, pickDevice, setFlag, setNumThreads } from "../torch/index.js";
-import { betterOf, loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
+import { memory, setFlag, setNumThreads } from "../torch/index.js";
+import { betterOf, joinCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
 import {
   bestCheckpoint,
   checkpointName,
@@ -13,8 +13,10 @@ import {
 } from "./checkpoint-folder.js";
 import type { TrainConfig } from "./config.js";
 import { createRecipe } from "./create-recipe.js";
+import { type Team, withTeam } from "./data-parallel.js";
 import { writeGrid } from "./grid-file.js";
 import { type LogLine, RunLog } from "./log.js";
+import { explainNonFinite } from "./non-finite.js";
 import { areaShare, Pace } from "./pace.js";
 import {
   type BatchLoader,
@@ -25,18 +27,29 @@ import {
   type StepResult,
   type TrainBatch,
 } from "./recipe.js";
-import { findCheckpoint, openLoader, openSources, type RunSources, runLine } from "./run-setup.js";
+import {
+  findCheckpoint,
+  openLoader,
+  openSources,
+  provenanceOf,
+  type RunSources,
+  runLine,
+  unwatched,
+} from "./run-setup.js";
 import { EventFile, writeLine } from "./tensorboard.js";
 import type { TrainOptions, TrainResult } from "./train-options.js";
 
 /** Trains by a recipe until its last step or the signal. A run killed at any moment and resumed ends as one never killed. */
-export async function train(config: TrainConfig, options: TrainOptions): Promise<TrainResult> {
-  const trainer = await Trainer.open(config, options);
-  try {
-    return await trainer.run();
-  } finally {
-    trainer.close();
-  }
+export function train(config: TrainConfig, options: TrainOptions): Promise<TrainResult> {
+  const resumeCommand = `${options.command} --resume`;
+  return withTeam({ device: config.device, resumeCommand }, async (team) => {
+    const trainer = await Trainer.open(team, config, team.isFirst ? options : unwatched(options));
+    try {
+      return await trainer.run();
+    } finally {
+      trainer.close();
+    }
+  });
 }
 
 class Trainer {
@@ -49,39 +62,42 @@ class Trainer {
   #scored: { step: number; score: number } | undefined;
 
   private constructor(
+    private readonly team: Team,
     private readonly config: TrainConfig,
     private readonly options: TrainOptions,
     private readonly recipe: Recipe,
     private readonly sources: RunSources,
-    private readonly log: RunLog,
+    private readonly log: RunLog | undefined, // rank 0 writes
     start: { step: number; sample: number },
   ) {
     this.#step = start.step;
     this.#loader = this.#openLoader(start.sample);
-    if (config.train.tensorboard)
+    if (config.train.tensorboard && team.isFirst)
       this.#events = new EventFile(options.out, {
         resumedAtStep: start.step > 0 ? start.step : undefined,
       });
-    this.#pace = new Pace(recipe, () => this.#loader.waitMs, config.train.precision);
+    this.#pace = new Pace(recipe, () => this.#loader.waitMs, config.train.precision, team.size);
   }
 
   #openLoader(sample: number): BatchLoader {
-    return this.recipe.openLoader?.(sample) ?? openLoader(this.config, this.sources, sample);
+    const from = { startSample: sample, place: this.team };
+    return this.recipe.openLoader?.(sample) ?? openLoader(this.config, this.sources, from);
   }
 
-  static async open(config: TrainConfig, options: TrainOptions): Promise<Trainer> {
+  static async open(team: Team, config: TrainConfig, options: TrainOptions): Promise<Trainer> {
     if (config.train.threads) setNumThreads(config.train.threads);
-    const device = pickDevice(config.device);
+    const { device } = team;
     if (device.startsWith("cuda"))
       for (const flag of ["tf32", "cudnnBenchmark"] as const) setFlag(flag, true);
-    const checkpoint = findCheckpoint(options);
+    const checkpoint = findCheckpoint(options, team);
     const sources = await openSources(config);
-    const recipe = await createRecipe(config, device, { checkpoint });
+    const recipe = await createRecipe(config, device, { checkpoint, together: team });
     const state = checkpoint ? loadCheckpoint(checkpoint, recipe, config) : { step: 0, sample: 0 };
-    const log = new RunLog(options.out);
+    team.requireSame(state.step, `last checkpoint in ${options.out}`);
+    const log = team.isFirst ? new RunLog(options.out) : undefined;
     const resumedAtStep = checkpoint ? state.step : undefined;
-    log.write(runLine(config, recipe, { command: options.command, resumedAtStep }));
-    return new Trainer(config, options, recipe, sources, log, state);
+    log?.write(runLine(config, recipe, { ...options, resumedAtStep, processes: team.size }));
+    return new Trainer(team, config, options, recipe, sources, log, state);
   }
 
   async run(): Promise<TrainResult> {
@@ -90,7 +106,7 @@ class Trainer {
     try {
       while (this.#step < this.config.train.steps) {
         await this.#trainStep();
-        if (this.options.signal?.aborted) return this.#interrupted();
+        if (this.team.any(this.options.signal?.aborted ?? false)) return this.#interrupted();
         await nextTurn(); // decoding and signals get their turn
       }
       return await this.#done();
@@ -108,7 +124,7 @@ class Trainer {
 
   close(): void {
     this.#loader.close();
-    this.log.close();
+    this.log?.close();
     this.#events?.close();
     this.recipe.dispose();
   }
@@ -123,14 +139,13 @@ class Trainer {
       result = this.recipe.step(batch, this.#step);
     } catch (error) {
       if (!(error instanceof NonFiniteError)) throw error;
-      if (!this.recipe.recover) throw this.#explain(error, batch.files);
+      if (!this.recipe.recover) throw explainNonFinite(error, batch, this.#step, this.options.out);
       return this.#rollBack(error.message);
     }
     this.#step++;
     this.#report(result, batch);
     if (result.rollback) return this.#rollBack(result.rollback);
-    const isLast = this.#step === steps;
-    const isDue = (every: number) => every > 0 && this.#step % every === 0 && !isLast;
+    const isDue = (every: number) => every > 0 && this.#step % every === 0 && this.#step < steps;
     if (isDue(evalEvery)) await this.#evaluate(isDue(gridEvery));
     else if (isDue(gridEvery)) await this.#evaluate(true, { isGridOnly: true });
     if (isDue(saveEvery)) this.#save({ isScheduled: true });
@@ -159,7 +174,7 @@ class Trainer {
   }
 
   #log(line: LogLine): void {
-    this.log.write(line);
+    this.log?.write(line);
     if (this.#events) writeLine(this.#events, line);
   }
 
@@ -176,7 +191,8 @@ class Trainer {
     const { step, sample } = loadCheckpoint(good, this.recipe, this.config);
     this.#tell({ kind: "rollback", text: `${reason}: back to step ${step}` });
     this.#log({ type: "rollback", step: this.#step, toStep: step });
-    removeLaterCheckpoints(this.options.out, step);
+    this.team.meet(); // all have read it
+    if (this.team.isFirst) removeLaterCheckpoints(this.options.out, step);
     this.#loader.close();
     this.#loader = this.#openLoader(sample);
     this.#step = step;
@@ -184,9 +200,13 @@ class Trainer {
     this.#pace.restart();
   }
 
-  async #evaluate(withGrid: boolean, { isGridOnly = false } = {}): Promise<Evaluation> {
+  /** All processes look, rank 0 gets the scores. */
+  async #evaluate(withGrid: boolean, { isGridOnly = false } = {}): Promise<Evaluation | undefined> {
     const count = isGridOnly ? 8 : this.config.evaluate.count;
-    const scores = await this.recipe.evaluate(this.sources.evaluation, { count, isGridOnly });
+    const request = { count, isGridOnly, share: this.team.share(this.options.out) };
+    const scores = await this.recipe.evaluate(this.sources.evaluation, request);
+    this.#score(this.team.gather(scores ? scores.metrics : {})[0]!, count);
+    if (!scores) return undefined;
     this.#log({
       type: "eval",
       step: this.#step,
@@ -198,7 +218,6 @@ class Trainer {
       ([name, value]) => `${name} ${value.toFixed(3)}`,
     );
     if (summary.length) this.options.onNote?.(`step ${this.#step}: ${summary.join(", ")}`);
-    this.#score(scores, count);
     if (withGrid) await this.#writeGrid(scores);
     this.#pace.restart();
     return scores;
@@ -213,7 +232,7 @@ class Trainer {
   }
 
   /** Remembers what a checkpoint of this step is worth; an evaluation of a few pictures says nothing. */
-  #score({ metrics }: Evaluation, count: number): void {
+  #score(metrics: Evaluation["metrics"], count: number): void {
     const { keepBest } = this.config.train;
     if (!keepBest || count !== this.config.evaluate.count) return;
     const key = Object.keys(metrics).find((name) =>
@@ -224,6 +243,7 @@ class Trainer {
 
   #save({ isScheduled }: { isScheduled: boolean }): void {
     const [step, scored] = [this.#step, this.#scored];
+    if (!this.team.isFirst) return void joinCheckpoint(this.recipe);
     const path = saveCheckpoint(this.options.out, this.recipe, {
       ...{ step, sample: this.#loader.sample, config: this.config },
       ...(scored?.step === step ? { score: scored.score } : {}),
@@ -246,10 +266,7 @@ class Trainer {
     const scores = await this.#evaluate(this.config.train.gridEvery > 0);
     if (this.#scored) this.#save({ isScheduled: true });
     const model = join(this.options.out, "model");
-    const { seed, data } = this.config;
-    const { path, size, frames, fps } = data;
-    const video = frames > 1 ? { frames, fps } : {};
-    this.recipe.save(model, { steps: this.#step, seed, data: path, size, ...video });
+    if (this.team.isFirst) this.recipe.save(model, provenanceOf(this.config, this.#step));
     this.#tellBest();
     this.#end("done");
     return { ...this.#result(), state: "done", model, scores };
@@ -262,7 +279,8 @@ class Trainer {
   }
 
   #result() {
-    return { step: this.#step, folder: this.options.out, unreadable: this.#loader.unreadable };
+    const unreadable = this.team.gather(this.#loader.unreadable).flat();
+    return { step: this.#step, folder: this.options.out, unreadable, rank: this.team.rank };
   }
 
   #end(state: "done" | "failed" | "interrupted", reason?: string): void {
@@ -273,15 +291,6 @@ class Trainer {
       ...(reason ? { reason } : {}),
       elapsedMs: this.#elapsed(),
     });
-  }
-
-  #explain(error: NonFiniteError, files: readonly string[]): Error {
-    const last = listCheckpoints(this.options.out).at(-1);
-    const goOn = last ? `The last good checkpoint is ${last}.` : "No checkpoint was saved yet.";
-    return new Error(
-      `Step ${this.#step}: ${error.message} ${goOn} The batch's files:\n  ${files.join("\n  ")}`,
-      { cause: error },
-    );
   }
 
   #elapsed(): number {

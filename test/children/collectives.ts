@@ -15,7 +15,7 @@ import {
 setNumThreads(1);
 const [rank, size] = [Number(process.env.RANK), Number(process.env.WORLD_SIZE)];
 const group = new ProcessGroup({
-  ...{ backend: "gloo", rank, size, host: "127.0.0.1", port: Number(process.env.MASTER_PORT) },
+  ...{ rank, size, host: "127.0.0.1", port: Number(process.env.MASTER_PORT) },
   interface: "127.0.0.1",
   timeoutMs: 90_000,
 });

@@ -3,7 +3,7 @@ import assert from "node:assert";
 import { liveTensors, ProcessGroup, scope, Tensor } from "../../src/torch/index.js";
 
 const group = new ProcessGroup({
-  ...{ backend: "gloo", rank: 0, size: 1, host: "127.0.0.1", port: Number(process.argv[2]) },
+  ...{ rank: 0, size: 1, host: "127.0.0.1", port: Number(process.argv[2]) },
   interface: "127.0.0.1",
 });
 scope(() => {

@@ -1,0 +1,233 @@
+// Data-parallel training of S-B/16 at 256 pixels on one and on two GPUs, in one call: loss curves of the same global batch,
+// throughput with and without ZeRO-1, the share of communication that the backward pass hides, a killed process and its resume.
+// One JSON line a result; exit status 1 where a check fails. Without GPUs it runs over Gloo, small:
+//   node scripts/gpu/two-gpus.mjs --device cpu --variant Tiw48d2h3-Tiw48d2h3/8 --size 32 --batch 8 --steps 20
+// On a GPU machine, in the unpacked package's folder: node two-gpus.mjs --data pictures --out results
+import { spawn } from "node:child_process";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const { values: given } = parseArgs({
+  options: {
+    device: { type: "string", default: "cuda" },
+    variant: { type: "string", default: "S-B/16" },
+    size: { type: "string", default: "256" },
+    batch: { type: "string", default: "128" },
+    steps: { type: "string", default: "100" },
+    data: { type: "string", default: "drawn:train?count=512&size=64" },
+    out: { type: "string", default: "/tmp/vitok-two-gpus" },
+    processes: { type: "string", default: "2" },
+    pace: { type: "boolean", default: false }, // one of the timed processes, started by this script
+  },
+});
+const here = dirname(fileURLToPath(import.meta.url));
+const packageRoot = [join(here, "node_modules/vitok"), resolve(here, "../..")].find((folder) =>
+  existsSync(join(folder, "dist/cli/main.js")),
+);
+const load = (path) => import(join(packageRoot, "dist", path));
+const [size, batch, steps, processes] = ["size", "batch", "steps", "processes"].map((name) =>
+  Number(given[name]),
+);
+const isGpu = given.device !== "cpu";
+const recipe = {
+  model: { variant: given.variant },
+  data: { path: given.data, size, concurrency: 8, prefetch: 4, cacheMiB: 4096 },
+  losses: { lpips: 0 },
+  train: { steps, batchSize: batch, peakLr: 3e-4, precision: isGpu ? "bfloat16" : "float32" },
+  device: given.device,
+};
+
+let failed = 0;
+function report(name, fields, isGood = true) {
+  if (!isGood) failed++;
+  const line = JSON.stringify({ name, ok: isGood, ...fields });
+  console.log(line);
+  appendFileSync(join(given.out, "two-gpus.jsonl"), `${line}\n`);
+}
+
+// --- Loss curves, through the command line ---
+
+/** Trains in a folder of its own; `kill` ends that process at that step. Resolves to exit code, losses and what was said. */
+async function train(name, { nproc, sets = [], resume = false, kill }) {
+  const out = join(given.out, name);
+  const { readRun } = await load("train/log.js");
+  const settings = [
+    ...[`model.variant=${given.variant}`, `data.size=${size}`, `data.path=${given.data}`],
+    `evaluate.data=${given.data}`,
+    ...["data.concurrency=8", "data.prefetch=4", "data.cacheMiB=4096", "losses.lpips=0"],
+    ...[`train.steps=${steps}`, `train.batchSize=${batch}`, "train.accumulate=1"],
+    ...["train.peakLr=3e-4", "train.warmupSteps=5", `train.precision=${recipe.train.precision}`],
+    ...["train.logEvery=1", "train.evalEvery=0", "train.gridEvery=0", "evaluate.count=8"],
+    ...["evaluate.metrics=[psnr]", `train.saveEvery=${Math.ceil(steps / 5)}`, ...sets],
+  ];
+  const line = [
+    ...["dist/cli/main.js", "train", "configs/s-b-16-256.yaml", "--out", out],
+    ...["--nproc", String(nproc), "--set", `device=${given.device}`],
+    ...settings.flatMap((set) => ["--set", set]),
+    ...(resume ? ["--resume"] : []),
+  ];
+  const child = spawn(process.execPath, line, {
+    cwd: packageRoot,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let said = "";
+  child.stderr.on("data", (chunk) => {
+    said += chunk;
+  });
+  const watch = setInterval(() => {
+    if (!kill || (readRun(out)?.steps.at(-1)?.step ?? 0) < kill.atStep) return;
+    clearInterval(watch);
+    process.kill(childrenOf(child.pid)[kill.rank], "SIGKILL");
+  }, 20);
+  const code = await new Promise((ended) => child.once("close", ended));
+  clearInterval(watch);
+  const run = readRun(out);
+  if (code !== 0 && !kill) console.error(said);
+  return { code, said, losses: run?.steps.map(({ loss }) => loss) ?? [], steps: run?.steps ?? [] };
+}
+
+const childrenOf = (pid) =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
+
+/** The greatest relative difference of two curves. */
+const apart = (a, b) =>
+  a.length === b.length && a.length > 0
+    ? Math.max(...a.map((loss, i) => Math.abs(loss / b[i] - 1)))
+    : Number.POSITIVE_INFINITY;
+
+const middle = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+
+async function compareCurves() {
+  const one = await train("one", { nproc: 1 });
+  const rate = (run) => middle(run.steps.slice(10).map(({ imagesPerSecond }) => imagesPerSecond));
+  const describe = (run) => ({
+    first: run.losses[0],
+    last: run.losses.at(-1),
+    images_per_second: Math.round(rate(run)),
+    data_wait_share: middle(run.steps.slice(10).map(({ dataWaitShare }) => dataWaitShare)),
+    memory_mib: run.steps.at(-1)?.memoryMiB,
+  });
+  report("train, one process", describe(one), one.code === 0 && one.losses.length === steps);
+  for (const [name, sets] of [
+    ["replicated", []],
+    ["sharded", ["train.shardOptimizer=true"]],
+  ]) {
+    const run = await train(name, { nproc: processes, sets });
+    const difference = apart(run.losses, one.losses);
+    const fields = { ...describe(run), loss_difference: difference, limit: 0.01 };
+    report(`train, ${processes} processes, ${name}`, fields, run.code === 0 && difference < 0.01);
+  }
+  return one;
+}
+
+async function killAndResume(one) {
+  const rank = processes - 1;
+  const kill = { rank, atStep: Math.floor(steps / 2) };
+  const killed = await train("killed", { nproc: processes, kill });
+  const tells = killed.said.includes(`Process ${rank} was ended by SIGKILL`);
+  report(
+    "killed process ends the run",
+    { code: killed.code, tells_how_to_resume: killed.said.includes("--resume") },
+    killed.code === 1 && tells && killed.said.includes("--resume"),
+  );
+  const resumed = await train("killed", { nproc: processes, resume: true });
+  const difference = apart(resumed.losses, one.losses);
+  report(
+    "resumed run",
+    { code: resumed.code, loss_difference: difference, limit: 0.01 },
+    resumed.code === 0 && difference < 0.01,
+  );
+}
+
+// --- Pace of the step alone, a batch that stays: no data, no log ---
+
+const modes = {
+  none: {}, // every process by itself
+  overlapped: { isTogether: true },
+  serial: { isTogether: true, overlaps: false },
+  sharded: { isTogether: true, shardOptimizer: true },
+};
+
+/** Milliseconds a step, by mode: one step of every mode in turn, so that a busy machine slows all alike. Rank 0 prints JSON. */
+async function pace() {
+  const [{ withTeam }, { Stage1 }, { parseTrainConfig }, torch] = await Promise.all(
+    ["train/data-parallel.js", "train/stage1.js", "train/config.js", "torch/index.js"].map(load),
+  );
+  await withTeam({ device: given.device, resumeCommand: "none" }, async (team) => {
+    if (isGpu) for (const flag of ["tf32", "cudnnBenchmark"]) torch.setFlag(flag, true);
+    const config = parseTrainConfig(recipe);
+    const count = batch / team.size;
+    const bytes = Uint8Array.from({ length: count * size * size * 3 }, (_, i) => (i * 7919) >> 3);
+    const indices = Array.from({ length: count }, (_, i) => team.rank * count + i);
+    const still = { bytes, shape: [count, 1, size, size, 3], indices };
+    const cases = Object.entries(modes).map(([name, { isTogether, ...options }]) => {
+      const own = { ...config, train: { ...config.train, ...options } };
+      return {
+        name,
+        times: [],
+        stage: new Stage1(own, team.device, isTogether ? team : undefined),
+      };
+    });
+    const rounds = Math.max(13, Math.min(33, steps / 3));
+    for (let round = 0; round < rounds; round++)
+      for (const { stage, times } of cases) {
+        team.group.barrier();
+        torch.synchronize(team.device);
+        const started = performance.now();
+        stage.step(still, round);
+        torch.synchronize(team.device);
+        if (round >= 3) times.push(performance.now() - started);
+      }
+    for (const { stage } of cases) stage.dispose();
+    const result = Object.fromEntries(
+      cases.map(({ name, times }) => [name, +middle(times).toFixed(2)]),
+    );
+    if (team.isFirst) console.log(JSON.stringify(result));
+  });
+}
+
+async function timed(count) {
+  const line = [fileURLToPath(import.meta.url), "--pace"];
+  for (const name of ["device", "variant", "size", "batch", "steps"])
+    line.push(`--${name}`, given[name]);
+  const { environmentsOf } = await load("train/launch.js");
+  const environments = await environmentsOf(count, process.env);
+  const outputs = await Promise.all(
+    environments.map((env) => {
+      const child = spawn(process.execPath, line, { env, stdio: ["ignore", "pipe", "inherit"] });
+      let text = "";
+      child.stdout.on("data", (chunk) => {
+        text += chunk;
+      });
+      return new Promise((ended) => child.once("close", () => ended(text)));
+    }),
+  );
+  return JSON.parse(outputs[0]);
+}
+
+async function comparePace() {
+  const one = await timed(1);
+  const many = await timed(processes);
+  const ratio = (ms) => +(one.none / ms).toFixed(3);
+  report("step, one process, ms", one);
+  report(`step, ${processes} processes, ms`, many);
+  const [communication, exposed] = [many.serial - many.none, many.overlapped - many.none];
+  report("throughput against one process", {
+    replicated: ratio(many.overlapped),
+    sharded: ratio(many.sharded),
+    goal: processes === 2 ? 1.9 : undefined,
+    communication_ms: +communication.toFixed(2),
+    hidden_share: +(1 - exposed / communication).toFixed(3),
+  });
+}
+
+if (given.pace) await pace();
+else {
+  rmSync(given.out, { recursive: true, force: true });
+  mkdirSync(given.out, { recursive: true });
+  await comparePace();
+  await killAndResume(await compareCurves());
+  process.exitCode = failed ? 1 : 0;
+}

@@ -1,0 +1,50 @@
+// How parameters are joined in flat buckets for the way between processes: matrices first, in the order in which a backward pass
+// reaches them, then vectors. The same on every process.
+import { keep, type Tensor, zeros } from "../torch/index.js";
+
+export interface ParameterBucket {
+  readonly names: readonly string[];
+  readonly leaves: readonly Tensor[];
+  /** The leaves' numbers one after another, and zeros up to a length that the processes can share. */
+  readonly flat: Tensor;
+}
+
+/** DDP's size: large enough for the wire, small enough that the first is full early. */
+const bucketBytes = 25 * 2 ** 20;
+
+/** Buckets of the parameters that learn; the flat tensors are the caller's to dispose of. */
+export function makeBuckets(
+  parameters: Iterable<readonly [name: string, parameter: Tensor]>,
+  size: number,
+  maxBytes = bucketBytes,
+): ParameterBucket[] {
+  const learning = [...parameters].filter(([, leaf]) => leaf.requiresGrad).reverse();
+  const matrices = learning.filter(([, leaf]) => leaf.ndim > 1);
+  const vectors = learning.filter(([, leaf]) => leaf.ndim <= 1);
+  return [matrices, vectors]
+    .flatMap((members) => fill(members, maxBytes))
+    .map((members) => {
+      const leaves = members.map(([, leaf]) => leaf);
+      const count = leaves.reduce((sum, leaf) => sum + leaf.numel, 0);
+      const { dtype, device } = leaves[0]!;
+      const flat = keep(zeros([Math.ceil(count / size) * size], { dtype, device }));
+      return { names: members.map(([name]) => name), leaves, flat };
+    });
+}
+
+type Members = (readonly [string, Tensor])[];
+
+function fill(members: Members, maxBytes: number): Members[] {
+  const filled: Members[] = [];
+  let room = 0;
+  for (const member of members) {
+    const bytes = member[1].byteLength;
+    if (bytes > room) {
+      filled.push([]);
+      room = maxBytes;
+    }
+    filled.at(-1)!.push(member);
+    room -= bytes;
+  }
+  return filled;
+}
