@@ -106,6 +106,13 @@ shapes() {
   theirs clips p8 large
 }
 
+# Data-parallel training, after build, on a machine with two GPUs; PROCESSES=1 takes one process over NCCL.
+two() {
+  cp scripts/gpu/two-gpus.mjs "$work/"
+  node "$work/two-gpus.mjs" --data "$work/pictures" --out "$work/two" --processes "${PROCESSES:-2}" 2>&1 | tee "$out/two-gpus.txt"
+  cp "$work/two/two-gpus.jsonl" "$out/"
+}
+
 curves() { each speed.mjs 90 "curves plain" "curves graph"; }
 
 attention() { each speed.mjs 90 attention; }
