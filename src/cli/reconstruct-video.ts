@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { FlickerMeter } from "../codec/seams.js";
 import { decodeStream, encodeStream } from "../codec/stream.js";
 import { evaluationCrop } from "../data/transform.js";
-import { scorePair } from "../evaluate/pair.js";
+import { scorePair, ssimLimitOf } from "../evaluate/pair.js";
 import { differenceOf } from "../evaluate/report-pictures.js";
 import { type Clip, joinFrames } from "../media/clip.js";
 import { tile } from "../media/image.js";
@@ -59,7 +59,7 @@ export async function reconstructVideo(
   const { height, width } = size;
   const sound = options.audio ? await soundOf(path) : undefined;
   const writers: VideoWriter[] = [];
-  const scores = new MeanScores();
+  const scores = new MeanScores(ssimLimitOf(options.memory));
   const flicker = new FlickerMeter();
   try {
     writers.push(openVideoWriter(result, { height, width, fps, sound }));
@@ -97,8 +97,11 @@ class MeanScores {
   frames = 0;
   readonly #sums: Record<string, number> = {};
 
+  /** Larger frames have no SSIM. */
+  constructor(private readonly pixelLimit: number) {}
+
   add(original: Clip, recon: Clip): void {
-    for (const [name, value] of Object.entries(scorePair(original, recon)))
+    for (const [name, value] of Object.entries(scorePair(original, recon, this.pixelLimit)))
       this.#sums[name] = (this.#sums[name] ?? 0) + value * recon.frames;
     this.frames += recon.frames;
   }

@@ -6,9 +6,11 @@ import { dirname, join } from "node:path";
 import { tileSeams } from "../codec/seams.js";
 import { decodeTiled, encodeTiled } from "../codec/tiles.js";
 import { evaluationCrop } from "../data/transform.js";
-import { scorePair } from "../evaluate/pair.js";
+import { scorePair, ssimLimitOf } from "../evaluate/pair.js";
 import { differenceOf } from "../evaluate/report-pictures.js";
+import type { Clip } from "../media/clip.js";
 import { readImage, tile, writeImage } from "../media/image.js";
+import { resample } from "../media/resample.js";
 import { type LoadedAutoEncoder, loadAutoEncoder } from "./auto-encoder.js";
 import { chooseWindows, isVideo, peakBytes, reportPeak, type WindowOptions } from "./clip-input.js";
 import { expandFiles, forEachFile, type InputFile } from "./files.js";
@@ -27,6 +29,9 @@ export interface ReconstructOptions extends PlacementOptions, WindowOptions {
 
 /** The difference is magnified by this much around mid-grey. */
 const gain = 4;
+
+/** Larger pictures are compared at this long side, pixels. */
+const previewSide = 2048;
 
 export async function run(
   [target, paths]: readonly [string, string[]],
@@ -58,6 +63,14 @@ export async function run(
   return failed.length ? 1 : 0;
 }
 
+/** As it is, or shrunk to what can be looked at beside another. */
+function preview(clip: Clip): Clip {
+  const longest = Math.max(clip.height, clip.width);
+  if (longest <= previewSide) return clip;
+  const shrunk = (length: number) => Math.max(1, Math.round((length * previewSide) / longest));
+  return resample(clip, { height: shrunk(clip.height), width: shrunk(clip.width) });
+}
+
 async function reconstructPicture(
   { path, stem }: InputFile,
   { model, options }: { model: LoadedAutoEncoder; options: ReconstructOptions },
@@ -72,11 +85,20 @@ async function reconstructPicture(
   const result = join(options.out, `${stem}.png`);
   await writeImage(result, recon);
   const comparison = join(options.out, `${stem}.compare.png`);
-  await writeImage(comparison, tile([original, recon, differenceOf(original, recon, gain)], 3));
+  const [before, after] = [original, recon].map(preview) as [Clip, Clip];
+  await writeImage(comparison, tile([before, after, differenceOf(before, after, gain)], 3));
   const p = tokenizer.config.patchSize;
   const isTiled = tiling.tile * p < Math.max(height, width);
   return {
-    ...{ file: path, frames: 1, height, width, ...scorePair(original, recon), result, comparison },
+    ...{
+      file: path,
+      frames: 1,
+      height,
+      width,
+      ...scorePair(original, recon, ssimLimitOf(options.memory)),
+      result,
+      comparison,
+    },
     ...(isTiled ? { seams: tileSeams(original, recon, p, tiling) } : {}),
   };
 }

@@ -130,8 +130,9 @@ function bytesOf(
   const isHost = placement.device === "cpu";
   const clip = seen * height * width * 3;
   const band = seen * Math.min(tiling.tile, h) * p * w * p * 3 * 4;
-  // Bytes read, joined and written; the band, its sum and its rounding; the latent, its copy and its tail.
-  const frameBytes = frames > 1 ? 5 * clip : 2 * clip;
-  const host = frameBytes + 3 * band + 3 * t * h * w * channels * 4;
+  // Bytes that wait, are joined, faded and shown beside each other; the band and what is added to it; the latent, its copy
+  // and its tail.
+  const frameBytes = frames > 1 ? 9 * clip : 2 * clip;
+  const host = frameBytes + 2 * band + 3 * t * h * w * channels * 4;
   return margin * window + (isHost ? host : 0);
 }

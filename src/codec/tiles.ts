@@ -17,6 +17,9 @@ export interface Field {
   readonly size: ClipSize;
 }
 
+/** Rounding to bytes makes several copies: of so many rows of pixels at a time. */
+const rowsAtOnce = 64;
+
 interface TileOptions {
   readonly tiling: Tiling;
   /** What errors call the input. */
@@ -62,8 +65,11 @@ export function decodeTiled(tokenizer: AutoEncoder, field: Field, options: TileO
         carry?.dispose();
         const done = (next - row.start) * p;
         const clipRows = Math.min(done, height - row.start * p);
-        const ready = scope(() => bytesOf(band.narrow(3, 0, clipRows).narrow(4, 0, width)));
-        copyRows(ready, bytes, { frames, height, width, top: row.start * p, rows: clipRows });
+        for (let at = 0; at < clipRows; at += rowsAtOnce) {
+          const count = Math.min(rowsAtOnce, clipRows - at);
+          const ready = scope(() => bytesOf(band.narrow(3, at, count).narrow(4, 0, width)));
+          copyRows(ready, bytes, { frames, height, width, top: row.start * p + at, rows: count });
+        }
         const left = row.length * p - done;
         carry = left > 0 ? scope(() => band.narrow(3, done, left).clone()) : undefined;
         band.dispose();
