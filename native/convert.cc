@@ -29,7 +29,7 @@ void Engine::release(uint32_t handle) {
 
 Call::Call(napi_env env, napi_callback_info info) : env(env) {
   void* data;
-  napi_get_cb_info(env, info, &count, args, nullptr, &data);
+  require(napi_get_cb_info(env, info, &count, args, nullptr, &data));
   if (count > kMax) throw std::invalid_argument("Expected at most 23 arguments.");
   engine = static_cast<Engine*>(data);
 }
@@ -38,7 +38,7 @@ napi_value Call::operator[](size_t index) const { return index < count ? args[in
 
 static napi_valuetype typeOf(napi_env env, napi_value value) {
   napi_valuetype type;
-  napi_typeof(env, value, &type);
+  require(napi_typeof(env, value, &type));
   return type;
 }
 
@@ -54,17 +54,17 @@ static const char* typeName(napi_env env, napi_value value) {
 
 static uint32_t length(napi_env env, napi_value value, const char* expected) {
   bool isArray = false;
-  napi_is_array(env, value, &isArray);
+  require(napi_is_array(env, value, &isArray));
   if (!isArray) mismatch(env, expected, value);
-  uint32_t size;
-  napi_get_array_length(env, value, &size);
+  uint32_t size = 0;
+  require(napi_get_array_length(env, value, &size));
   return size;
 }
 
-/// Fails where a getter throws, and where the worker is being terminated.
+/// Fails where a getter throws, too.
 static napi_value element(napi_env env, napi_value array, uint32_t index) {
   napi_value value;
-  if (napi_get_element(env, array, index, &value) != napi_ok) throw std::runtime_error("Expected an array that can be read.");
+  require(napi_get_element(env, array, index, &value));
   return value;
 }
 
@@ -108,7 +108,7 @@ std::string toString(napi_env env, napi_value value) {
   size_t size;
   if (napi_get_value_string_utf8(env, value, nullptr, 0, &size) != napi_ok) mismatch(env, "a string", value);
   std::string result(size, '\0');
-  napi_get_value_string_utf8(env, value, result.data(), size + 1, &size);
+  require(napi_get_value_string_utf8(env, value, result.data(), size + 1, &size));
   return result;
 }
 

@@ -11,6 +11,7 @@
 
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,12 @@ struct Call {
   Call(napi_env env, napi_callback_info info);
   napi_value operator[](size_t index) const;  // undefined when absent
 };
+
+/// Node-API answers nothing while a worker is being terminated, and what it should have written is then anything: a length
+/// read that way once filled the memory.
+inline void require(napi_status status) {
+  if (status != napi_ok) throw std::runtime_error("Expected a value that can be read; the thread may be ending.");
+}
 
 // --- JavaScript -> C++ (each throws std::invalid_argument with what it expected) ---
 bool isNullish(napi_env env, napi_value value);

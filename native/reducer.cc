@@ -123,10 +123,10 @@ static napi_value createReducer(const Call& call) {
   reducer->isScattered = toBool(call.env, property(call.env, call[2], "isScattered"));
   reducer->overlaps = toBool(call.env, property(call.env, call[2], "overlaps"));
   uint32_t count = 0;
-  napi_get_array_length(call.env, call[1], &count);
+  require(napi_get_array_length(call.env, call[1], &count));
   for (uint32_t index = 0; index < count; index++) {
     napi_value item;
-    napi_get_element(call.env, call[1], index, &item);
+    require(napi_get_element(call.env, call[1], index, &item));
     Bucket bucket;
     bucket.flat = toTensor(call, property(call.env, item, "flat"));
     bucket.leaves = toTensors(call, property(call.env, item, "leaves"));

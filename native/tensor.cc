@@ -17,13 +17,13 @@ static Bytes toBytes(napi_env env, napi_value value) {
   if (napi_is_typedarray(env, value, &is) == napi_ok && is) {
     napi_typedarray_type type;
     size_t length;
-    napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr);
+    require(napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr));
     static const size_t widths[] = {1, 1, 1, 2, 2, 4, 4, 4, 8, 8, 8};
     if (type > napi_biguint64_array) throw std::invalid_argument("Expected a typed array of a known type.");
     return {static_cast<uint8_t*>(data), length * widths[type]};
   }
   if (napi_is_arraybuffer(env, value, &is) == napi_ok && is) {
-    napi_get_arraybuffer_info(env, value, &data, &bytes.size);
+    require(napi_get_arraybuffer_info(env, value, &data, &bytes.size));
     bytes.data = static_cast<uint8_t*>(data);
     return bytes;
   }

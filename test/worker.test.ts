@@ -56,7 +56,7 @@ describe("worker threads", () => {
       const { worker, message } = start("spin");
       await message;
       await new Promise((resolve) => setTimeout(resolve, i));
-      expect([0, 1]).toContain(await worker.terminate()); // 0: on a busy machine it had come to its end
+      expect(await worker.terminate()).toBe(1);
     }
     expect(ones([3]).sum().item()).toBe(3);
   });

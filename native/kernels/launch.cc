@@ -62,7 +62,7 @@ std::vector<napi_value> toValues(napi_env env, napi_value array) {
   uint32_t count = 0;
   if (napi_get_array_length(env, array, &count) != napi_ok) throw std::invalid_argument("Expected an array.");
   std::vector<napi_value> values(count);
-  for (uint32_t i = 0; i < count; i++) napi_get_element(env, array, i, &values[i]);
+  for (uint32_t i = 0; i < count; i++) require(napi_get_element(env, array, i, &values[i]));
   return values;
 }
 

@@ -34,7 +34,7 @@ if (task === "leave") {
 }
 if (task === "spin") {
   post({ result: 0, live: liveTensors() });
-  const end = performance.now() + 2000; // a worker that nobody ends must not fill the memory
+  const end = performance.now() + 60_000; // not for ever, should nobody end it
   while (performance.now() < end)
     scope(() =>
       ones([8])
