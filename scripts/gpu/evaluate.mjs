@@ -1,6 +1,6 @@
 // How fast a model is evaluated beside how fast it reconstructs, one JSON line a case, in interleaved rounds of one run.
 // Frozen networks have random weights: their speed does not depend on them. No files are read: batches lie in memory.
-// node evaluate.mjs [--device cuda:0] [--variant S-B/16] [--size 256] [--batch 64] [--batches 16] [--rounds 3]
+// node evaluate.mjs [--device cuda:0] [--variant S-B/16] [--size 256] [--batch 64] [--batches 16] [--rounds 3] [--convolutions]
 // VITOK_PACKAGE is the package's folder, ./node_modules/vitok by default.
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -26,6 +26,7 @@ const { values } = parseArgs({
     batch: text("64"),
     batches: text("16"),
     rounds: text("3"),
+    convolutions: { type: "boolean", default: false }, // the layouts of Inception's convolutions beside each other, too
   },
 });
 const { device, variant } = values;
@@ -185,9 +186,9 @@ function convolutions() {
       }
 }
 
-if (device !== "cpu") convolutions();
 const settings = device === "cpu" ? [["float32", false]] : [];
 if (device !== "cpu")
   for (const precision of ["float32", "bfloat16"])
     for (const tf32 of [false, true]) settings.push([precision, tf32]);
 for (const [precision, tf32] of settings) measure(precision, tf32);
+if (values.convolutions) convolutions();
