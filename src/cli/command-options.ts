@@ -241,9 +241,11 @@ export function list(text: string): string[] {
   return words(text).map((name) => name.toLowerCase());
 }
 
-export function collect(text: string, previous: unknown): string[] {
-  return [...(previous as string[]), text];
-}
+/** An option that may be given again and again: a list of texts. */
+export const several = {
+  parse: (text: string, previous: unknown): string[] => [...(previous as string[]), text],
+  default: [] as readonly string[],
+} as const;
 
 /** "4GiB", "512MiB", "2GB" or bytes. */
 export function byteCount(text: string): number {

@@ -4,7 +4,6 @@
 import {
   batchSize,
   type Command,
-  collect,
   device,
   exportPrecision,
   json,
@@ -20,6 +19,7 @@ import {
   requestLimits,
   sampling,
   scoring,
+  several,
   wholeNumber,
   words,
 } from "./command-options.js";
@@ -42,12 +42,7 @@ export const commands: readonly Command[] = [
     args: "<config>",
     summary: "train by a recipe",
     options: [
-      {
-        flags: "--set <key=value>",
-        summary: "override a value (repeatable)",
-        parse: collect,
-        default: [],
-      },
+      { flags: "--set <key=value>", summary: "override a value (repeatable)", ...several },
       { flags: "--out <dir>", summary: "the run's folder (default: runs/ and the recipe's name)" },
       { flags: "--resume", summary: "go on from the folder's last checkpoint" },
       { flags: "--nproc <n>", summary: "in n local processes, a GPU each", parse: wholeNumber },
@@ -115,15 +110,40 @@ export const commands: readonly Command[] = [
   {
     name: "export",
     args: "<model>",
-    summary: "the model for other runtimes, checked against this one",
+    summary: "the model for other runtimes, or as a folder to share; checked against this one",
     options: [
-      { flags: "--format <name>", summary: "onnx", parse: oneOf("onnx"), default: "onnx" },
-      out("encoder.onnx, decoder.onnx and config.json go here"),
+      {
+        flags: "--format <name>",
+        summary: "onnx, or safetensors: config.json and model.safetensors",
+        parse: oneOf("onnx", "safetensors"),
+        default: "onnx",
+      },
+      out("the files go here"),
       exportPrecision,
       { flags: "--no-check", summary: "do not run the files beside libtorch" },
       json,
     ],
-    examples: ["vitok export runs/demo --format onnx --out onnx"],
+    examples: [
+      "vitok export runs/demo --format onnx --out onnx",
+      "vitok export runs/demo --format safetensors --precision float16 --out models/demo",
+    ],
+  },
+  {
+    name: "card",
+    args: "<model>",
+    summary: "write a model folder's README.md: what it is, its scores, its training",
+    options: [
+      { flags: "--run <dir>", summary: "a run that made it (repeatable, in order)", ...several },
+      {
+        flags: "--scores <file>",
+        summary: "scores.json of this folder, by evaluate --out (repeatable)",
+        ...several,
+      },
+      { flags: "--about <text>", summary: "your own words: data, what it is good for, limits" },
+      { flags: "--license <id>", summary: "of the weights, such as apache-2.0" },
+      json,
+    ],
+    examples: ["vitok card models/demo --run runs/demo --scores scores/kodak/scores.json"],
   },
   {
     name: "generate",

@@ -1,7 +1,7 @@
 // `vitok compare A.json B.json`: scores that evaluate and metrics reported, side by side; unlike protocols are refused.
 
-import { readFileSync } from "node:fs";
-import { compareScores, type ScoreFile } from "../evaluate/compare.js";
+import { compareScores } from "../evaluate/compare.js";
+import { readScores } from "../evaluate/score-file.js";
 import { openOutput, styled, table } from "./output.js";
 
 export async function run(
@@ -25,26 +25,3 @@ export async function run(
   output.result({ a: first, b: second, scores, notes });
   return 0;
 }
-
-function readScores(path: string): ScoreFile {
-  const found = parse(path);
-  if (isObject(found) && isObject(found.metrics) && isObject(found.protocol))
-    return found as unknown as ScoreFile;
-  throw new Error(
-    `Expected metrics and protocol in ${path}, received neither. Make it: vitok evaluate --json, or vitok metrics --json.`,
-  );
-}
-
-function parse(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, "utf8"));
-  } catch (cause) {
-    throw new Error(
-      `Expected a file of scores for ${path}, received ${(cause as Error).message}. Make it: vitok evaluate --json.`,
-      { cause },
-    );
-  }
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null;

@@ -1,7 +1,7 @@
 // What the user calls a model: a model folder, or a run's folder with the model it exported. And where it is to run.
 
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { ConfigError } from "../config-error.js";
 import type { WeightsId } from "../evaluate/protocol.js";
 import { fileHash } from "../file-hash.js";
@@ -76,4 +76,10 @@ export function findModel(target: string): string {
         ? `The run has exported none yet: let it finish, or name a folder in ${join(target, "checkpoints")}.`
         : "Train one: npx vitok train configs/smoke.yaml"),
   );
+}
+
+/** What a model is called: its folder's own name; of a run's `model` the run's. */
+export function modelName(folder: string): string {
+  const path = resolve(folder);
+  return basename(path) === "model" ? basename(dirname(path)) : basename(path);
 }

@@ -1,10 +1,10 @@
 // `vitok serve MODEL... --port N`: models behind an HTTP port, until Ctrl-C or SIGTERM.
 
-import { basename, dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { ConfigError } from "../config-error.js";
 import { type ServiceOptions, startService } from "../serve/server.js";
 import { pickDevice } from "../torch/index.js";
-import { findModel, localModel, type PlacementOptions } from "./model.js";
+import { findModel, localModel, modelName, type PlacementOptions } from "./model.js";
 import { openOutput } from "./output.js";
 
 interface ServeOptions extends PlacementOptions {
@@ -47,8 +47,7 @@ export async function run([targets]: readonly [string[]], options: ServeOptions)
 async function placeOf(target: string): Promise<ServiceOptions["models"][number]> {
   const [, name, path = target] = /^([\w.-]+)=(.+)$/.exec(target) ?? [];
   const folder = resolve(findModel(await localModel(path)));
-  const own = basename(folder) === "model" ? basename(dirname(folder)) : basename(folder);
-  return { name: name ?? own, folder };
+  return { name: name ?? modelName(folder), folder };
 }
 
 function limitsOf(options: ServeOptions): NonNullable<ServiceOptions["limits"]> {

@@ -3,14 +3,14 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ConfigError } from "../config-error.js";
 import { exportOnnx, readExtra } from "../export/onnx.js";
 import { type ExportedModel, startStudio } from "../serve/studio.js";
 import { fromJson, variantName } from "../tokenizer/config.js";
 import type { RunRecord } from "../train/log.js";
-import { findModel, loadModel } from "./model.js";
+import { findModel, loadModel, modelName } from "./model.js";
 import { type Output, openOutput } from "./output.js";
 import { findRuns } from "./runs.js";
 
@@ -55,7 +55,7 @@ async function exported(target: string, scratch: string, output: Output): Promis
   const found = resolve(findModel(target));
   const config = JSON.parse(readFileSync(join(found, "config.json"), "utf8")) as { onnx?: object };
   const variant = variantName(fromJson(config));
-  const name = basename(found) === "model" ? basename(dirname(found)) : basename(found);
+  const name = modelName(found);
   if (config.onnx) return { name, variant, folder: found };
   output.log(`Exporting ${name} for the browser.`);
   const { tokenizer } = await loadModel(target, { device: "cpu" });
