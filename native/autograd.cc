@@ -12,10 +12,9 @@ static std::vector<at::Tensor> optionalTensors(const Call& call, napi_value valu
 }
 
 /// backward(outputs, gradOutputs | undefined, retainGraph)
-static napi_value backward(const Call& call) {
+static void backward(const Call& call) {
   auto outputs = toTensors(call, call[0]);
   torch::autograd::backward(outputs, optionalTensors(call, call[1]), toBool(call.env, call[2]));
-  return undefined(call.env);
 }
 
 /// grad(outputs, inputs, gradOutputs | undefined, retainGraph, createGraph, allowUnused) -> gradients
@@ -28,22 +27,20 @@ static napi_value grad(const Call& call) {
 
 static napi_value getGrad(const Call& call) { return fromTensor(call, toTensor(call, call[0]).grad()); }
 
-static napi_value setGrad(const Call& call) {
+static void setGrad(const Call& call) {
   at::Tensor& tensor = toTensor(call, call[0]);
   if (isNullish(call.env, call[1])) {
     tensor.mutable_grad().reset();
-    return undefined(call.env);
+    return;
   }
   const at::Tensor& gradient = toTensor(call, call[1]);
   if (gradient.sizes() != tensor.sizes() || gradient.device() != tensor.device() || gradient.scalar_type() != tensor.scalar_type())
     throw std::invalid_argument("Expected a gradient of the tensor's own shape, dtype and device.");
   tensor.mutable_grad() = gradient;
-  return undefined(call.env);
 }
 
-static napi_value setRequiresGrad(const Call& call) {
+static void setRequiresGrad(const Call& call) {
   toTensor(call, call[0]).requires_grad_(toBool(call.env, call[1]));
-  return undefined(call.env);
 }
 
 static napi_value requiresGrad(const Call& call) { return fromBool(call.env, toTensor(call, call[0]).requires_grad()); }
@@ -55,26 +52,23 @@ static napi_value setGradMode(const Call& call) {
   return fromBool(call.env, before);
 }
 
-static napi_value pushInference(const Call& call) {
+static void pushInference(const Call& call) {
   call.engine->inferenceModes.push_back(std::make_unique<c10::InferenceMode>());
-  return undefined(call.env);
 }
 
-static napi_value popInference(const Call& call) {
+static void popInference(const Call& call) {
   if (call.engine->inferenceModes.empty()) throw std::invalid_argument("Expected inference mode to be on.");
   call.engine->inferenceModes.pop_back();
-  return undefined(call.env);
 }
 
 /// setAutocast(deviceType, dtype code | -1 for off): leaving it drops the cache of cast weights.
-static napi_value setAutocast(const Call& call) {
+static void setAutocast(const Call& call) {
   c10::DeviceType device = c10::Device(toString(call.env, call[0])).type();
   int64_t dtype = toInt(call.env, call[1]);
   at::autocast::set_autocast_enabled(device, dtype >= 0);
   if (dtype >= 0) at::autocast::set_autocast_dtype(device, static_cast<at::ScalarType>(dtype));
   else at::autocast::clear_cache();
   at::autocast::set_autocast_cache_enabled(true);
-  return undefined(call.env);
 }
 
 std::vector<Export> autogradExports() {

@@ -118,11 +118,10 @@ std::vector<Export> openCudaHalf(Engine& engine) {
   return all;
 }
 
-static napi_value setNumThreads(const Call& call) {
+static void setNumThreads(const Call& call) {
   int64_t count = toInt(call.env, call[0]);
   if (count < 1 || count > 4096) throw std::invalid_argument("Expected 1 to 4096 threads, received " + std::to_string(count) + ".");
   at::set_num_threads(static_cast<int>(count));
-  return undefined(call.env);
 }
 
 static napi_value getNumThreads(const Call& call) { return fromDouble(call.env, at::get_num_threads()); }
@@ -139,9 +138,8 @@ static c10::DeviceIndex cudaIndex(const Call& call, napi_value value) {
   return device.has_index() ? device.index() : 0;
 }
 
-static napi_value synchronize(const Call& call) {
+static void synchronize(const Call& call) {
   at::detail::getCUDAHooks().deviceSynchronize(cudaIndex(call, call[0]));
-  return undefined(call.env);
 }
 
 /// memory(device) -> { allocatedBytes, peakBytes, availableBytes } ; the host's or a GPU's tensors
@@ -163,21 +161,19 @@ static napi_value memory(const Call& call) {
   return result;
 }
 
-static napi_value resetPeakMemory(const Call& call) {
+static void resetPeakMemory(const Call& call) {
   if (c10::Device(toString(call.env, call[0])).is_cpu()) hostPeak = hostBytes.load();
   else at::getDeviceAllocator(at::kCUDA)->resetPeakStats(cudaIndex(call, call[0]));
-  return undefined(call.env);
 }
 
 /// adjustMemory(bytes): tells the garbage collector what lies behind the handles it may collect.
-static napi_value adjustMemory(const Call& call) {
+static void adjustMemory(const Call& call) {
   int64_t total;
   napi_adjust_external_memory(call.env, toInt(call.env, call[0]), &total);
-  return undefined(call.env);
 }
 
 /// setFlag(name, on): the engine's global switches.
-static napi_value setFlag(const Call& call) {
+static void setFlag(const Call& call) {
   std::string name = toString(call.env, call[0]);
   bool on = toBool(call.env, call[1]);
   auto& context = at::globalContext();
@@ -190,7 +186,6 @@ static napi_value setFlag(const Call& call) {
   else if (name == "flashAttention") context.setSDPUseFlash(on);
   else if (name == "efficientAttention") context.setSDPUseMemEfficient(on);
   else throw std::invalid_argument("Unknown flag " + name + ".");
-  return undefined(call.env);
 }
 
 std::vector<Export> deviceExports() {

@@ -51,11 +51,10 @@ static napi_value createGroup(const Call& call) {
   return undefined(call.env);
 }
 
-static napi_value destroyGroup(const Call& call) {
+static void destroyGroup(const Call& call) {
   std::string name = toString(call.env, call[0]);
   c10d::unregister_process_group(name);
   call.engine->groups.erase(name);
-  return undefined(call.env);
 }
 
 /// Ends the process at once, from any thread: the way out where the main thread waits for a process that is gone.

@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 static_assert(TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 11, "libtorch 2.11 or newer is needed");
@@ -87,19 +88,19 @@ napi_value undefined(napi_env env);
 void setProperty(napi_env env, napi_value object, const char* name, napi_value value);
 napi_value newObject(napi_env env);
 
-using Function = napi_value (*)(const Call&);
-
 /// Turns a C++ exception into a JavaScript one without libtorch's backtrace. Every exported function runs inside it.
 void throwToJs(napi_env env);
 
-template <Function function>
+/// What a function that returns nothing gives JavaScript is undefined.
+template <auto function>
 napi_value guarded(napi_env env, napi_callback_info info) {
   try {
-    return function(Call(env, info));
+    if constexpr (std::is_void_v<decltype(function(Call(env, info)))>) function(Call(env, info));
+    else return function(Call(env, info));
   } catch (...) {
     throwToJs(env);
-    return nullptr;
   }
+  return nullptr;
 }
 
 struct Export {

@@ -34,10 +34,9 @@ static napi_value runModule(const Call& call) {
   return fromIValue(call, method(std::move(inputs)));
 }
 
-static napi_value releaseModule(const Call& call) {
+static void releaseModule(const Call& call) {
   toModule(call, call[0]);
   call.engine->modules[toInt(call.env, call[0])].reset();
-  return undefined(call.env);
 }
 
 std::vector<Export> moduleExports() {

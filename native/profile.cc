@@ -6,19 +6,17 @@
 namespace profiler = torch::autograd::profiler;
 
 /// startProfile(): the host's operators, and a GPU's kernels where there is one
-static napi_value startProfile(const Call& call) {
+static void startProfile(const Call& call) {
   std::set<torch::profiler::impl::ActivityType> activities{torch::profiler::impl::ActivityType::CPU};
   if (at::globalContext().hasCUDA()) activities.insert(torch::profiler::impl::ActivityType::CUDA);
   profiler::ProfilerConfig config(torch::profiler::impl::ProfilerState::KINETO);
   profiler::prepareProfiler(config, activities);
   profiler::enableProfiler(config, activities);
-  return undefined(call.env);
 }
 
 /// stopProfile(path): writes the trace
-static napi_value stopProfile(const Call& call) {
+static void stopProfile(const Call& call) {
   profiler::disableProfiler()->save(toString(call.env, call[0]));
-  return undefined(call.env);
 }
 
 std::vector<Export> profileExports() { return {{"startProfile", guarded<startProfile>}, {"stopProfile", guarded<stopProfile>}}; }

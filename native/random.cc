@@ -38,16 +38,14 @@ static napi_value createGenerator(const Call& call) {
   return fromDouble(call.env, static_cast<double>(handle));
 }
 
-static napi_value releaseGenerator(const Call& call) {
+static void releaseGenerator(const Call& call) {
   toGenerator(call, call[0]) = at::Generator();
-  return undefined(call.env);
 }
 
-static napi_value seedGenerator(const Call& call) {
+static void seedGenerator(const Call& call) {
   at::Generator& generator = toGenerator(call, call[0]);
   std::lock_guard<std::mutex> lock(generator.mutex());
   generator.set_current_seed(toSeed(call.env, call[1]));
-  return undefined(call.env);
 }
 
 static napi_value generatorState(const Call& call) {
@@ -56,11 +54,10 @@ static napi_value generatorState(const Call& call) {
   return fromTensor(call, generator.get_state());
 }
 
-static napi_value setGeneratorState(const Call& call) {
+static void setGeneratorState(const Call& call) {
   at::Generator& generator = toGenerator(call, call[0]);
   std::lock_guard<std::mutex> lock(generator.mutex());
   generator.set_state(toTensor(call, call[1]));
-  return undefined(call.env);
 }
 
 std::vector<Export> randomExports() {

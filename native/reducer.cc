@@ -150,22 +150,19 @@ static napi_value createReducer(const Call& call) {
 }
 
 /// armReducer(handle): the backward passes until finishReducer() complete the step's gradients.
-static napi_value armReducer(const Call& call) {
+static void armReducer(const Call& call) {
   reducerOf(call)->arm();
-  return undefined(call.env);
 }
 
-static napi_value finishReducer(const Call& call) {
+static void finishReducer(const Call& call) {
   reducerOf(call)->finish();
-  return undefined(call.env);
 }
 
-static napi_value releaseReducer(const Call& call) {
+static void releaseReducer(const Call& call) {
   auto reducer = reducerOf(call);
   for (Bucket& bucket : reducer->buckets)
     for (at::Tensor& leaf : bucket.leaves) torch::autograd::impl::set_post_acc_grad_hooks(leaf, nullptr);
   call.engine->reducers[toInt(call.env, call[0])].reset();
-  return undefined(call.env);
 }
 
 std::vector<Export> reducerExports() {

@@ -55,23 +55,21 @@ static napi_value fromBytes(const Call& call) {
 }
 
 /// copyBytes(tensor, target): the tensor's elements, contiguous, into a typed array of the same byte length.
-static napi_value copyBytes(const Call& call) {
+static void copyBytes(const Call& call) {
   at::Tensor host = toTensor(call, call[0]).detach().to(at::kCPU).resolve_conj().resolve_neg().contiguous();
   Bytes target = toBytes(call.env, call[1]);
   if (host.nbytes() != target.size)
     throw std::invalid_argument("Expected a target of " + std::to_string(host.nbytes()) + " bytes, received " + std::to_string(target.size) + ".");
   if (target.size) std::memcpy(target.data, host.const_data_ptr(), target.size);
-  return undefined(call.env);
 }
 
 /// writeBytes(tensor, bytes): into a contiguous tensor of the host, in place.
-static napi_value writeBytes(const Call& call) {
+static void writeBytes(const Call& call) {
   at::Tensor& tensor = toTensor(call, call[0]);
   Bytes bytes = toBytes(call.env, call[1]);
   if (!tensor.is_cpu() || !tensor.is_contiguous() || tensor.nbytes() != bytes.size)
     throw std::invalid_argument("Expected a contiguous tensor on the host of " + std::to_string(bytes.size) + " bytes.");
   if (bytes.size) std::memcpy(tensor.data_ptr(), bytes.data, bytes.size);
-  return undefined(call.env);
 }
 
 /// meta(tensor) -> [dtype code, device, ...shape]
@@ -92,17 +90,16 @@ static napi_value item(const Call& call) {
   return fromDouble(call.env, tensor.item().toDouble());
 }
 
-static napi_value release(const Call& call) {
+static void release(const Call& call) {
   for (size_t i = 0; i < call.count; i++) {
     uint32_t handle = 0;
     napi_get_value_uint32(call.env, call.args[i], &handle);
     call.engine->release(handle);
   }
-  return undefined(call.env);
 }
 
 /// releaseAll(Uint32Array, count): how a scope ends.
-static napi_value releaseAll(const Call& call) {
+static void releaseAll(const Call& call) {
   Bytes bytes = toBytes(call.env, call[0]);
   size_t count = static_cast<size_t>(toInt(call.env, call[1]));
   if (count * sizeof(uint32_t) > bytes.size) throw std::invalid_argument("Expected count to fit the array.");
@@ -111,7 +108,6 @@ static napi_value releaseAll(const Call& call) {
     std::memcpy(&handle, bytes.data + i * sizeof(uint32_t), sizeof(uint32_t));
     call.engine->release(handle);
   }
-  return undefined(call.env);
 }
 
 static napi_value live(const Call& call) { return fromDouble(call.env, static_cast<double>(call.engine->live())); }

@@ -9,7 +9,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
 /// addNccl(group, device, timeoutMs): from here on the group's collectives of tensors on this process's GPU go through NCCL.
-static napi_value addNccl(const Call& call) {
+static void addNccl(const Call& call) {
   c10::Device device(toString(call.env, call[1]));
   c10::cuda::set_device(device.index());
   auto group = c10d::resolve_process_group(toString(call.env, call[0]));
@@ -19,7 +19,6 @@ static napi_value addNccl(const Call& call) {
   auto nccl = c10::make_intrusive<c10d::ProcessGroupNCCL>(store, group->getRank(), group->getSize(), options);
   group->setBackend(c10::DeviceType::CUDA, c10d::ProcessGroup::BackendType::NCCL, c10::intrusive_ptr<c10d::Backend>(nccl));
   nccl->eagerConnectSingleDevice(device);
-  return undefined(call.env);
 }
 
 std::vector<Export> ncclExports() { return {{"addNccl", guarded<addNccl>}}; }
