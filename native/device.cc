@@ -166,6 +166,13 @@ static void resetPeakMemory(const Call& call) {
   else at::getDeviceAllocator(at::kCUDA)->resetPeakStats(cudaIndex(call, call[0]));
 }
 
+/// emptyCache(device): gives a GPU's freed blocks back, for a graph's own pool to take.
+static napi_value emptyCache(const Call& call) {
+  cudaIndex(call, call[0]);
+  at::getDeviceAllocator(at::kCUDA)->emptyCache();
+  return undefined(call.env);
+}
+
 /// adjustMemory(bytes): tells the garbage collector what lies behind the handles it may collect.
 static void adjustMemory(const Call& call) {
   int64_t total;
@@ -192,5 +199,6 @@ std::vector<Export> deviceExports() {
   return {{"setNumThreads", guarded<setNumThreads>}, {"getNumThreads", guarded<getNumThreads>},
           {"deviceCount", guarded<deviceCount>},     {"synchronize", guarded<synchronize>},
           {"memory", guarded<memory>},               {"resetPeakMemory", guarded<resetPeakMemory>},
-          {"adjustMemory", guarded<adjustMemory>},   {"setFlag", guarded<setFlag>}};
+          {"adjustMemory", guarded<adjustMemory>},   {"setFlag", guarded<setFlag>},
+          {"emptyCache", guarded<emptyCache>}};
 }

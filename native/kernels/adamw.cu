@@ -1,8 +1,8 @@
 // AdamW over all tensors in one launch. Masters and moments lie flat, a tensor after the other; gradients lie where the
 // backward pass left them, so their addresses travel by value. A block takes CHUNK elements of one tensor: blocks[i] holds
 // the tensor and where in it to start. kinds: bit 0 decays, bit 1 has a float32 gradient (else ELEMENT_BITS). A tensor
-// without a gradient stays as it is.
-// Bytes an element: 4 x 3 and the gradient in, 4 x 3 and the working copy out.
+// without a gradient stays as it is. HAS_AVERAGE: an average follows the updated numbers.
+// Bytes an element: 4 x 3 and the gradient in, 4 x 3 and the working copy out; 8 more with an average.
 struct Pointers {
   const void* at[COUNT];
 };
@@ -71,8 +71,8 @@ extern "C" __global__ void __launch_bounds__(256) clip_factor(const float* __res
 extern "C" __global__ void __launch_bounds__(256)
     adamw(const __grid_constant__ Pointers grads, const int2* __restrict__ blocks, const int* __restrict__ counts,
           const int* __restrict__ kinds, const long long* __restrict__ offsets, float* __restrict__ master,
-          float* __restrict__ first, float* __restrict__ second, Element* __restrict__ working, const float* __restrict__ state,
-          const float* __restrict__ rate, float beta1, float beta2, float eps, float decay) {
+          float* __restrict__ first, float* __restrict__ second, Element* __restrict__ working, float* __restrict__ average,
+          const float* __restrict__ state, const float* __restrict__ rates, float beta1, float beta2, float eps, float decay) {
   if (!isfinite(state[1])) return;
   __shared__ float shared[2];
   if (threadIdx.x == 0) {
@@ -86,8 +86,8 @@ extern "C" __global__ void __launch_bounds__(256)
   const bool isWide = kinds[block.x] & 2;
   const long long offset = offsets[block.x];
   const int count = counts[block.x], end = min(count, block.y + CHUNK);
-  const float factor = state[2], step = rate[0] / shared[0], root = shared[1];
-  const float shrink = kinds[block.x] & 1 ? 1.0f - rate[0] * decay : 1.0f;
+  const float factor = state[2], step = rates[0] / shared[0], root = shared[1];
+  const float shrink = kinds[block.x] & 1 ? 1.0f - rates[0] * decay : 1.0f;
   for (int i = block.y + 8 * threadIdx.x; i < end; i += 8 * 256) {
     float g[8], p[8], m[8], v[8];
     if (i + 8 <= count) loadGradient(grad, isWide, i, g);
@@ -108,5 +108,11 @@ extern "C" __global__ void __launch_bounds__(256)
     storeFloats(first + offset + i, m);
     storeFloats(second + offset + i, v);
     store(working + offset + i, pack(p));
+#if HAS_AVERAGE
+    loadFloats(average + offset + i, g);
+#pragma unroll
+    for (int k = 0; k < 8; k++) g[k] += rates[1] * (p[k] - g[k]);
+    storeFloats(average + offset + i, g);
+#endif
   }
 }

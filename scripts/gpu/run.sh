@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On the GPU machine, from the repository's root, after pack.sh: builds, checks CUDA against the CPU, measures ours and the
 # PyTorch opponent in turn, trains. Usage: scripts/gpu/run.sh [STEP...] with steps build, check, bench, evaluate, train (default: all),
-# and kernels, speed, theirs, profile, curves, attention: each case a process with a time limit, JSON lines.
+# and kernels, speed, trainer, theirs, profile, curves, attention: each case a process with a time limit, JSON lines.
 # What comes home is written under $OUT.
 set -euo pipefail
 root=$PWD
@@ -114,6 +114,9 @@ two() {
 }
 
 curves() { each speed.mjs 90 "curves plain" "curves graph"; }
+
+# `vitok train`'s loop as a graph, as kernels and as plain operators on the same data: speed, waiting, losses. About two minutes.
+trainer() { DATA="$work/pictures" each trainer-graph.mjs 90 graph kernels plain compare; }
 
 attention() { each speed.mjs 90 attention; }
 

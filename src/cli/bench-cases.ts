@@ -201,7 +201,10 @@ function fusedOptimizer(tokenizer: Tokenizer, precision: CaseOptions["precision"
   adamw.setRate(lr);
   return {
     zeroGrad: () => adamw.zeroGrad(),
-    update: () => void adamw.step(),
+    update() {
+      adamw.clip(1);
+      adamw.update();
+    },
     dispose: () => adamw.dispose(),
   };
 }

@@ -1,10 +1,12 @@
-// AdamW with clipping for a GPU: all parameters in one launch, float32 masters beside bfloat16 working copies. The plain twin
-// is adamw.ts with clip.ts; the state has the same names, so a run may go on with either.
+// AdamW with clipping for a GPU: all parameters in one launch, float32 masters beside bfloat16 working copies, and a moving
+// average where one is wanted. The plain twin is adamw.ts with clip.ts and ema.ts; the state has the same names, so a run may
+// go on with either.
 import {
   call,
   type DType,
   float,
   int,
+  type Kernel,
   keep,
   launch,
   loadKernel,
@@ -18,10 +20,10 @@ import type { AdamWOptions } from "./adamw.js";
 import { setWorking, working } from "./working.js";
 
 export interface FusedAdamWOptions extends AdamWOptions {
-  /** Gradients are scaled so that their joint norm is at most this. */
-  maxGradNorm?: number;
   /** Of the working copies. */
   dtype?: DType;
+  /** Tensors that follow the learning parameters of the same names: average <- decay average + (1 - decay) parameter. */
+  averages?: Readonly<Record<string, Tensor>> | undefined;
 }
 
 /** A parameter's place in the flat tensors. */
@@ -37,21 +39,33 @@ const aligned = 64; // each tensor starts at a multiple of 128 bytes, as matrix 
 
 export class FusedAdamW {
   readonly #slots: Slot[];
-  readonly #options: Required<FusedAdamWOptions>;
+  readonly #options: Required<Omit<FusedAdamWOptions, "averages">>;
   readonly #device: string;
-  readonly #flat: { master: Tensor; expAvg: Tensor; expAvgSq: Tensor; working: Tensor };
+  readonly #flat: {
+    readonly master: Tensor;
+    readonly expAvg: Tensor;
+    readonly expAvgSq: Tensor;
+    readonly working: Tensor;
+    readonly average?: Tensor;
+  };
   readonly #copies: Tensor[];
-  /** Updates made, the last norm, the factor it was clipped by; and the learning rate. */
+  /** Updates made, the last norm, the factor it was clipped by; and the learning rate with the weight of what is new to the average. */
   readonly #state: Tensor;
-  readonly #rate: Tensor;
+  readonly #rates: Tensor;
   /** What the kernels know of each tensor: blocks, counts, offsets; kinds once gradients are there. */
   readonly #tables: { blocks: Tensor; counts: Tensor; offsets: Tensor; parts: Tensor };
   #kinds: { key: string; tensor: Tensor } | undefined;
 
-  /** Moves the parameters' numbers into one flat tensor, of which they become views, and makes their working copies. */
-  constructor(parameters: Iterable<[name: string, parameter: Tensor]>, options: FusedAdamWOptions) {
+  /**
+   * Moves the parameters' numbers, and the averages', into flat tensors, of which they become views, and makes the
+   * parameters' working copies.
+   */
+  constructor(
+    parameters: Iterable<[name: string, parameter: Tensor]>,
+    { averages, ...options }: FusedAdamWOptions = {},
+  ) {
     this.#options = {
-      ...{ betas: [0.9, 0.95], eps: 1e-8, weightDecay: 1e-4, maxGradNorm: 1, dtype: "bfloat16" },
+      ...{ betas: [0.9, 0.95], eps: 1e-8, weightDecay: 1e-4, dtype: "bfloat16" },
       ...options,
     };
     let offset = 0;
@@ -63,29 +77,47 @@ export class FusedAdamW {
         return slot;
       });
     this.#device = this.#slots[0]!.parameter.device;
-    const [total, device] = [offset, this.#device];
+    const device = this.#device;
+    const flat = (dtype: DType = "float32") => zeros([offset], { device, dtype });
     this.#flat = keep({
-      master: zeros([total], { device }),
-      expAvg: zeros([total], { device }),
-      expAvgSq: zeros([total], { device }),
-      working: zeros([total], { device, dtype: this.#options.dtype }),
+      ...{ master: flat(), expAvg: flat(), expAvgSq: flat(), working: flat(this.#options.dtype) },
+      ...(averages ? { average: flat() } : {}),
     });
     this.#state = keep(zeros([3], { device }));
-    this.#rate = keep(zeros([1], { device }));
+    this.#rates = keep(zeros([2], { device }));
     this.#tables = tablesOf(this.#slots, device);
-    this.#copies = scope(() => noGrad(() => this.#slots.map((slot) => this.#adopt(slot))));
+    this.#copies = scope(() =>
+      noGrad(() => this.#slots.map((slot) => this.#adopt(slot, averages))),
+    );
+    this.#setCopies(true);
     this.refresh();
   }
 
-  /** Points a parameter at its place in the flat masters, and gives it its working copy. */
-  #adopt(slot: Slot): Tensor {
-    const { parameter } = slot;
-    const master = view(this.#flat.master, slot);
-    master.copy_(parameter);
-    call("set_.source_Tensor", parameter, master);
-    const copy = keep(view(this.#flat.working, slot).detach()).requiresGrad_();
-    setWorking(parameter, copy);
-    return copy;
+  /** Points a parameter, and its average, at their places in the flat tensors; makes the working copy. */
+  #adopt(slot: Slot, averages: FusedAdamWOptions["averages"]): Tensor {
+    const move = (tensor: Tensor, flat: Tensor) => {
+      const place = view(flat, slot);
+      place.copy_(tensor);
+      call("set_.source_Tensor", tensor, place);
+    };
+    move(slot.parameter, this.#flat.master);
+    if (this.#flat.average) move(averages![slot.name]!, this.#flat.average);
+    return keep(view(this.#flat.working, slot).detach()).requiresGrad_();
+  }
+
+  #setCopies(on: boolean): void {
+    for (const [i, { parameter }] of this.#slots.entries())
+      setWorking(parameter, on ? this.#copies[i] : undefined);
+  }
+
+  /** Meanwhile the model computes with its parameters themselves, in float32, as it will when it was saved. */
+  async withMasters<T>(fn: () => Promise<T>): Promise<T> {
+    this.#setCopies(false);
+    try {
+      return await fn();
+    } finally {
+      this.#setCopies(true);
+    }
   }
 
   /** Writes the working copies anew, after the masters were changed by others. */
@@ -93,43 +125,63 @@ export class FusedAdamW {
     noGrad(() => this.#flat.working.copy_(this.#flat.master));
   }
 
+  /** The rates of the updates to come, and the average's decay: where update() is part of a graph, this is not. */
+  setRate(lr: number, decay = 1): void {
+    noGrad(() =>
+      scope(() => {
+        this.#rates.narrow(0, 0, 1).fill_(lr);
+        if (this.#flat.average) this.#rates.narrow(0, 1, 1).fill_(1 - decay);
+      }),
+    );
+  }
+
   /**
-   * Clips and makes one update. Returns the norm before clipping, one number that lives as long as this; where it is no
-   * finite number, nothing was updated.
+   * Measures the gradients' joint norm, by which update() scales them to at most `maxNorm`. Returns the norm, one number that
+   * lives as long as this; where it is no finite number, the next update changes nothing.
    */
-  step(lr?: number): Tensor {
+  clip(maxNorm: number): Tensor {
+    const { parts } = this.#tables;
+    const count = parts.numel;
     return noGrad(() => {
-      if (lr !== undefined) this.setRate(lr);
-      scope(() => this.#launch());
+      scope(() => {
+        const { gradients, blocks, counts, kinds } = this.#gradients();
+        const squares = [gradients, blocks, counts, kinds, parts];
+        launch(this.#kernel("grad_squares"), size(count), squares);
+        const factor = [parts, int(count), float(maxNorm), this.#state];
+        launch(this.#kernel("clip_factor"), size(1), factor);
+      });
       return this.#state.narrow(0, 1, 1);
     });
   }
 
-  /** The learning rate of the updates to come: where step() is part of a graph, this is not. */
-  setRate(lr: number): void {
-    this.#rate.fill_(lr);
+  /** One update, after clip(). */
+  update(): void {
+    const { betas, eps, weightDecay } = this.#options;
+    const { master, expAvg, expAvgSq, working: copies, average = master } = this.#flat;
+    noGrad(() =>
+      scope(() => {
+        const { gradients, blocks, counts, kinds } = this.#gradients();
+        launch(this.#kernel("adamw"), size(this.#tables.parts.numel), [
+          ...[gradients, blocks, counts, kinds, this.#tables.offsets],
+          ...[master, expAvg, expAvgSq, copies, average, this.#state, this.#rates],
+          ...[float(betas[0]), float(betas[1]), float(eps), float(weightDecay)],
+        ]);
+      }),
+    );
   }
 
-  #launch(): void {
+  #gradients() {
     const gradients = this.#slots.map(({ parameter }) => working(parameter).grad ?? parameter.grad);
-    const { blocks, counts, offsets, parts } = this.#tables;
-    const { betas, eps, weightDecay, maxGradNorm, dtype } = this.#options;
-    const kinds = this.#kindsOf(gradients);
-    const constants = {
-      ...{ COUNT: gradients.length, CHUNK: chunk },
-      ELEMENT_BITS: dtype === "bfloat16" ? 16 : 32,
-    };
-    const kernel = (name: string) => loadKernel("adamw", name, this.#device, constants);
-    const size = (grid: number): { grid: Size; block: Size } => ({ grid: [grid], block: [256] });
-    const count = parts.numel;
-    launch(kernel("grad_squares"), size(count), [gradients, blocks, counts, kinds, parts]);
-    launch(kernel("clip_factor"), size(1), [parts, int(count), float(maxGradNorm), this.#state]);
-    const { master, expAvg, expAvgSq, working: copies } = this.#flat;
-    launch(kernel("adamw"), size(count), [
-      ...[gradients, blocks, counts, kinds, offsets, master, expAvg, expAvgSq, copies],
-      ...[this.#state, this.#rate],
-      ...[float(betas[0]), float(betas[1]), float(eps), float(weightDecay)],
-    ]);
+    const { blocks, counts } = this.#tables;
+    return { gradients, blocks, counts, kinds: this.#kindsOf(gradients) };
+  }
+
+  #kernel(name: string): Kernel {
+    return loadKernel("adamw", name, this.#device, {
+      ...{ COUNT: this.#slots.length, CHUNK: chunk },
+      ELEMENT_BITS: this.#options.dtype === "bfloat16" ? 16 : 32,
+      HAS_AVERAGE: Number(this.#flat.average !== undefined),
+    });
   }
 
   /** For each tensor: bit 0 decays (matrices only), bit 1 has a float32 gradient. Made anew where a dtype changed. */
@@ -184,15 +236,16 @@ export class FusedAdamW {
     this.refresh();
   }
 
-  /** The parameters keep their numbers. */
+  /** Parameters and averages keep their numbers. */
   dispose(): void {
-    for (const { parameter } of this.#slots) setWorking(parameter, undefined);
-    const { blocks, counts, offsets, parts } = this.#tables;
-    const owned = [...this.#copies, ...Object.values(this.#flat), this.#state, this.#rate];
-    for (const tensor of [...owned, blocks, counts, offsets, parts]) tensor.dispose();
+    this.#setCopies(false);
+    const owned = [...this.#copies, ...Object.values(this.#flat), this.#state, this.#rates];
+    for (const tensor of [...owned, ...Object.values(this.#tables)]) tensor.dispose();
     this.#kinds?.tensor.dispose();
   }
 }
+
+const size = (grid: number): { grid: Size; block: Size } => ({ grid: [grid], block: [256] });
 
 function view(flat: Tensor, { offset, count, parameter }: Slot): Tensor {
   return flat.narrow(0, offset, count).view(parameter.shape);

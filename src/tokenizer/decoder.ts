@@ -70,7 +70,7 @@ export class Decoder {
     const [, length] = latent.shape as [number, number];
     const counts =
       keep instanceof Tensor ? keep : Tensor.from(typeof keep === "number" ? [keep] : keep);
-    const position = arange(length).reshape([1, length, 1]);
+    const position = arange(length, { device: counts.device }).reshape([1, length, 1]);
     const isKept = position.lt(counts.reshape([-1, 1, 1])).to({ device: latent.device }); // [B or 1, L, 1]
     return where(isKept, latent, this.maskToken.to({ dtype: latent.dtype }));
   }

@@ -8,7 +8,7 @@ import type { Checkpointing } from "../nn/checkpointing.js";
 import { disposeModel, loadStateDict, moveTo, stateDict } from "../nn/parameters.js";
 import type { Grid } from "../nn/rope.js";
 import { readSafetensors, writeSafetensors } from "../nn/safetensors.js";
-import { cat, type DType, noGrad, scope, type Tensor } from "../torch/index.js";
+import { cat, type DType, noGrad, scope, Tensor } from "../torch/index.js";
 import type { AutoEncoder } from "./auto-encoder.js";
 import {
   fromJson,
@@ -111,13 +111,13 @@ export class Tokenizer implements AutoEncoder {
 
   /**
    * latent [B, L, c] -> pixels [B, 3, T, H, W], float32, not clamped. `keep` (Masked ViTok): how many leading tokens are
-   * real, one number or one per sample. `size` crops, as `posterior.size` says.
+   * real, one number or one per sample; or a tensor [B], whose numbers nobody checks. `size` crops, as `posterior.size` says.
    */
   decode(
     latent: Tensor,
     grid: Grid,
     options: {
-      keep?: Keep | undefined;
+      keep?: Keep | Tensor | undefined;
       size?: ClipSize;
       checkpointing?: Checkpointing | undefined;
     } = {},
@@ -159,7 +159,7 @@ export class Tokenizer implements AutoEncoder {
     }, clip);
   }
 
-  #checkLatent(latent: Tensor, grid: Grid, keep: Keep | undefined): void {
+  #checkLatent(latent: Tensor, grid: Grid, keep: Keep | Tensor | undefined): void {
     const { latentTokens, channels, maskable } = this.config;
     const length = latentTokens || grid.t * grid.h * grid.w;
     if (latent.ndim !== 3 || latent.size(1) !== length || latent.size(2) !== channels)
@@ -171,6 +171,7 @@ export class Tokenizer implements AutoEncoder {
       throw new ConfigError(
         "Expected a Masked ViTok for keep, received a model without a mask token. Leave keep out.",
       );
+    if (keep instanceof Tensor) return;
     const counts = typeof keep === "number" ? [keep] : keep;
     const fits = counts.every((count) => Number.isInteger(count) && count >= 1 && count <= length);
     if (!fits || (typeof keep !== "number" && keep.length !== latent.size(0)))

@@ -44,6 +44,10 @@ export function memory(device = "cpu"): {
 export function resetPeakMemory(device = "cpu"): void {
   native().resetPeakMemory(device);
 }
+/** Gives back what the engine keeps of a GPU's freed memory, so that others can have it. */
+export function emptyCache(device: string): void {
+  if (device.startsWith("cuda")) native().emptyCache(device);
+}
 
 /** Kinds of attention kernel that libtorch picks from, the first that is on and can; all are on at the start. */
 export type AttentionKernel = "cudnnAttention" | "flashAttention" | "efficientAttention";

@@ -2,6 +2,7 @@
 // copies that run beside the computation.
 
 import { native } from "./binding.js";
+import { emptyCache } from "./device.js";
 import { naming } from "./error.js";
 import type { CudaHalf } from "./native-interface.js";
 import type { Generator } from "./random.js";
@@ -55,6 +56,8 @@ export interface GraphOptions {
   readonly warmups?: number;
   /** Generators that the function draws from: each replay goes on where the last one ended. */
   readonly generators?: readonly Generator[];
+  /** Where warm-ups and recording run; by default a stream of the graph's own. */
+  readonly stream?: Stream;
 }
 
 /**
@@ -72,11 +75,12 @@ export class Graph<T> {
   }
 
   /** @throws {TorchError} where something in the function cannot be recorded; the device goes on as before. */
-  static capture<T>(fn: () => T, { device, warmups = 3, generators = [] }: GraphOptions): Graph<T> {
-    const stream = new Stream(device);
+  static capture<T>(fn: () => T, options: GraphOptions): Graph<T> {
+    const { device, warmups = 3, generators = [], stream = new Stream(device) } = options;
     stream.waitForDefault();
     const made = stream.run(() => {
       for (let i = 0; i < warmups; i++) scope(() => void fn());
+      emptyCache(device); // the graph has a pool of its own
       return naming("Graph", [], () => {
         const id = cudaHalf().beginCapture(generators.map(({ handle }) => handle));
         let result: T;

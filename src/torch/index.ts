@@ -15,4 +15,5 @@ export * from "./plan.js";
 export * from "./profile.js";
 export * from "./random.js";
 export { keep, liveTensors, scope } from "./scope.js";
+export * from "./static-inputs.js";
 export { type Shape, Tensor, type TensorOptions } from "./tensor.js";

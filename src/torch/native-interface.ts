@@ -59,6 +59,7 @@ export interface Native {
   synchronize(device: string): void;
   memory(device: string): { allocatedBytes: number; peakBytes: number; availableBytes: number };
   resetPeakMemory(device: string): void;
+  emptyCache(device: string): void;
   setFlag(name: string, on: boolean): void;
   loadModule(path: string, device: string): number;
   runModule(module: number, method: string, ...args: unknown[]): unknown;

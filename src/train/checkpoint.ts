@@ -68,9 +68,9 @@ export function loadCheckpoint(folder: string, recipe: Recipe, config: TrainConf
   return state;
 }
 
-/** May differ between a run and its continuation: none of them changes what a step computes. */
+/** May differ between a run and its continuation: none of them changes what a step computes, rounding aside. */
 const free =
-  /^(device|out|generator\.sample\.|evaluate\.|data\.(concurrency|prefetch|cacheMiB)|train\.(logEvery|evalEvery|saveEvery|gridEvery|keepCheckpoints|keepBest|tensorboard|threads|shardOptimizer))/;
+  /^(device|out|generator\.sample\.|evaluate\.|data\.(concurrency|prefetch|cacheMiB)|train\.(logEvery|evalEvery|saveEvery|gridEvery|keepCheckpoints|keepBest|tensorboard|threads|shardOptimizer|kernels|graph))/;
 
 function requireSameRecipe(saved: TrainConfig, wanted: TrainConfig, folder: string): void {
   const [before, now] = [flatten(saved), flatten(wanted)];
@@ -92,6 +92,12 @@ function flatten(value: object, prefix = ""): Record<string, string> {
         : [[prefix + key, JSON.stringify(item)]],
     ),
   );
+}
+
+/** The metric of a recipe's name among those of an evaluation: `fid` is rFID, gFID-768 and so on. */
+export function scoreOf(metrics: Readonly<Record<string, number>>, metric: string) {
+  const pattern = new RegExp(`^[rg]?${metric}(-\\d+)?$`, "i");
+  return Object.entries(metrics).find(([name]) => pattern.test(name))?.[1];
 }
 
 /** Which way a metric is better. */

@@ -39,6 +39,11 @@ export interface Recipe {
    * @throws {NonFiniteError} before the update
    */
   step(batch: TrainBatch, step: number): StepResult;
+  /**
+   * Queues a step and tells its result later, when the function returned is called: the next step may be started before, no
+   * more. Undefined for a batch that only step() can take. What does not need recover() may have it.
+   */
+  start?(batch: TrainBatch, step: number): (() => StepResult) | undefined;
   /** Of one sample, where it is not the config's model that says so. */
   readonly latent?: { readonly tokens: number; readonly latentSize: number };
   /** Where the data are no pictures; undefined for the loop's own loader. */
@@ -115,7 +120,7 @@ export interface Evaluation {
   readonly report: Omit<ReportData, "title" | "summary" | "charts" | "command" | "config">;
 }
 
-/** A loss or gradient that is no number: the weights are still those of the step before. */
+/** A loss or gradient that is no number: the step has changed nothing. */
 export class NonFiniteError extends Error {
   override readonly name = "NonFiniteError";
 }

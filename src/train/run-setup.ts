@@ -7,7 +7,8 @@ import { ConfigError } from "../config-error.js";
 import { type BatchReader, JointLoader, stillClips } from "../data/joint-loader.js";
 import { Loader } from "../data/loader.js";
 import { openSource, type Source } from "../data/source.js";
-import { torchVersion } from "../torch/index.js";
+import { setFused } from "../nn/fused/choose.js";
+import { setFlag, setNumThreads, torchVersion } from "../torch/index.js";
 import { version } from "../version.js";
 import { trainingBuckets } from "./buckets.js";
 import { listCheckpoints } from "./checkpoint-folder.js";
@@ -16,6 +17,14 @@ import type { Team } from "./data-parallel.js";
 import type { RunLine } from "./log.js";
 import type { Recipe } from "./recipe.js";
 import type { TrainOptions } from "./train-options.js";
+
+/** The engine's switches, which are global. */
+export function setEngine({ train }: TrainConfig, device: string): void {
+  if (train.threads) setNumThreads(train.threads);
+  if (device.startsWith("cuda"))
+    for (const flag of ["tf32", "cudnnBenchmark"] as const) setFlag(flag, true);
+  setFused(train.kernels === "auto");
+}
 
 export interface RunSources {
   readonly training: Source;

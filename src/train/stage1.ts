@@ -1,5 +1,5 @@
 // Stage 1: everything learns, on MSE + 1e-3 KL + LPIPS (spec sections 2 and 3). One step is here; the loop is trainer.ts.
-import { type Batch, pixelsOf } from "../data/batch.js";
+import { type Batch, toPixels } from "../data/batch.js";
 import type { Source } from "../data/source.js";
 import { perceptual } from "../losses/perceptual.js";
 import { weightedSum } from "../losses/weighted-sum.js";
@@ -9,11 +9,20 @@ import { cosineSchedule } from "../nn/schedule.js";
 import { Lpips } from "../perceptual/lpips.js";
 import { variantName } from "../tokenizer/config.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import { autocast, type DType, scope, type Tensor } from "../torch/index.js";
+import {
+  autocast,
+  type Placed,
+  type RawInput,
+  scope,
+  stack,
+  type Tensor,
+  upload,
+} from "../torch/index.js";
 import type { TrainConfig } from "./config.js";
 import { evaluateTokenizer } from "./evaluate-tokenizer.js";
+import { createFusedLearner, FusedLearner, planRecording } from "./fused-learner.js";
 import { alone, createLearner, type Learner, type Together } from "./learner.js";
-import { averageOf, splitBatch } from "./micro-batches.js";
+import { meansOf, splitTensors } from "./micro-batches.js";
 import { trainingFlops } from "./pace.js";
 import {
   type EvaluateRequest,
@@ -22,8 +31,21 @@ import {
   type Recipe,
   type StepResult,
 } from "./recipe.js";
+import { RecordedStep, readNumbers, type StepNumbers } from "./recorded-step.js";
 import { startTokenizer } from "./start-tokenizer.js";
-import { lossSquares, passThrough, reconTerms, termWeights } from "./tokenizer-pass.js";
+import {
+  drawPass,
+  lossSquares,
+  type PassDraws,
+  passThrough,
+  reconTerms,
+  sizeOf,
+  termWeights,
+} from "./tokenizer-pass.js";
+
+/** What a step reads of a batch: bytes [B, T, H, W, 3], and what was drawn for it. */
+type StepInputs = PassDraws & { readonly bytes: RawInput };
+type StepTensors = Placed<StepInputs>;
 
 export class Stage1 implements Recipe {
   readonly tokenizer: Tokenizer;
@@ -32,7 +54,10 @@ export class Stage1 implements Recipe {
   readonly flopsPerSample: number;
   readonly notes: readonly string[];
   readonly #lpips: Lpips | undefined;
-  readonly #dtype: DType;
+  /** Of batches of the first one's shape. */
+  readonly #recorded: RecordedStep<StepInputs> | undefined;
+  #recordedShape: string | undefined;
+  readonly #troubles: string[] = [];
 
   constructor(
     private readonly config: TrainConfig,
@@ -41,15 +66,18 @@ export class Stage1 implements Recipe {
   ) {
     const { losses, train } = config;
     this.flopsPerSample = trainingFlops(config); // first: a size that does not fit fails before anything is made
-    this.#dtype = train.precision;
     // Before the model, because it may be missing.
     if (losses.lpips > 0)
-      this.#lpips = Lpips.load({ trunk: losses.lpipsTrunk, device, dtype: this.#dtype });
+      this.#lpips = Lpips.load({ trunk: losses.lpipsTrunk, device, dtype: train.precision });
     const { tokenizer, notes } = startTokenizer(config, device, { isExact: false });
     this.tokenizer = tokenizer;
-    this.notes = notes;
-    const { group } = together;
-    this.optimizer = createLearner(parameters(this.tokenizer), { ...train, group });
+    const learning = parameters(tokenizer);
+    this.optimizer =
+      createFusedLearner(learning, { train, device, together }) ??
+      createLearner(learning, { ...train, group: together.group });
+    const recording = planRecording(config, { device, learner: this.optimizer });
+    this.notes = [...notes, ...recording.notes];
+    if (recording.records) this.#recorded = this.#record();
   }
 
   get variant(): string {
@@ -66,53 +94,111 @@ export class Stage1 implements Recipe {
 
   step(batch: Batch, step: number): StepResult {
     return scope(() => {
-      this.optimizer.zeroGrad();
-      const terms = splitBatch(batch, this.config.train.accumulate).map(
-        (part, index, { length }) => {
-          if (index === length - 1) this.optimizer.arm();
-          return this.#backward(part);
-        },
-      );
-      const gradNorm = this.optimizer.clip(this.config.train.maxGradNorm).item();
-      const { loss = Number.NaN, ...means } = this.together.average(averageOf(terms));
-      if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
-        throw new NonFiniteError(
-          `Expected a finite loss and gradient, received loss ${loss} and gradient norm ${gradNorm} (${JSON.stringify(means)}).`,
-        );
+      const inputs = upload(this.#inputsOf(batch), this.device);
+      const numbers = readNumbers(this.#gradients(inputs, batch.indices));
       const lr = cosineSchedule(this.config.train, step);
+      const result = this.#resultOf(numbers, lr);
       this.optimizer.step(lr);
-      return { loss, terms: means, gradNorm, lr };
+      return result;
     });
   }
 
-  /** Adds a micro-batch's share to the gradients; its terms, unweighted, and their weighted sum `loss`. */
-  #backward(batch: Batch): Record<string, number> {
+  /** As step(), of the batches that are recorded. Where a gradient is no number, the GPU leaves the update out. */
+  start(batch: Batch, step: number): (() => StepResult) | undefined {
+    const shape = String(batch.shape);
+    this.#recordedShape ??= shape;
+    if (!this.#recorded || shape !== this.#recordedShape) return undefined;
+    const lr = cosineSchedule(this.config.train, step);
+    (this.optimizer as FusedLearner).setRate(lr);
+    const read = this.#recorded.start(() => this.#inputsOf(batch));
+    const events = this.#troubles.splice(0).map((text) => ({ kind: "graph", text }));
+    return () => ({ ...this.#resultOf(read(), lr), events });
+  }
+
+  #record(): RecordedStep<StepInputs> {
+    return new RecordedStep<StepInputs>({
+      device: this.device,
+      work: (inputs) => {
+        const numbers = this.#gradients(inputs, []);
+        (this.optimizer as FusedLearner).update();
+        return numbers;
+      },
+      onTrouble: (reason) => void this.#troubles.push(`steps cannot be recorded: ${reason}`),
+    });
+  }
+
+  #inputsOf(batch: Batch): StepInputs {
+    const { bytes, shape, indices } = batch;
+    const draws = drawPass(this.config, indices, sizeOf(batch));
+    return { bytes: { bytes, shape, dtype: "uint8" }, ...draws };
+  }
+
+  /** The step's gradients, clipped: their norm before, and of each micro-batch the terms, unweighted, and their sum `loss`. */
+  #gradients(inputs: StepTensors, indices: readonly number[]): Record<string, Tensor> {
+    const { accumulate, maxGradNorm } = this.config.train;
+    this.optimizer.zeroGrad();
+    const count = inputs.noise.size(0) / accumulate;
+    const parts = splitTensors(inputs, accumulate).map((part, index) => {
+      if (index === accumulate - 1) this.optimizer.arm();
+      return this.#backward(part, indices.slice(index * count, (index + 1) * count));
+    });
+    const terms = Object.keys(parts[0]!).map((name): [string, Tensor] => [
+      name,
+      stack(parts.map((part) => part[name]!)),
+    ]);
+    return { ...Object.fromEntries(terms), gradNorm: this.optimizer.clip(maxGradNorm) };
+  }
+
+  /** Adds a micro-batch's share to the gradients. */
+  #backward(inputs: StepTensors, indices: readonly number[]): Record<string, Tensor> {
     return scope(() => {
-      const pixels = pixelsOf(batch, { device: this.device });
+      const { accumulate, checkpointing: isCheckpointing, precision } = this.config.train;
+      const pixels = toPixels(inputs.bytes.permute([0, 4, 1, 2, 3]).contiguous());
       const autocasting = <T>(fn: () => T) =>
-        autocast({ device: this.device, dtype: this.#dtype }, fn);
-      const checkpointing = this.config.train.checkpointing
-        ? new Checkpointing(autocasting)
-        : undefined;
-      const { loss, logged } = autocasting(() => this.#loss(pixels, batch.indices, checkpointing));
-      const share = loss.div(this.config.train.accumulate);
+        autocast({ device: this.device, dtype: precision }, fn);
+      const checkpointing = isCheckpointing ? new Checkpointing(autocasting) : undefined;
+      const { loss, logged } = autocasting(() =>
+        this.#loss({ ...inputs, pixels }, indices, checkpointing),
+      );
+      const share = loss.div(accumulate);
       if (checkpointing) checkpointing.backward(share);
       else share.backward();
-      return Object.fromEntries(Object.entries(logged).map(([name, term]) => [name, term.item()]));
+      return logged;
     });
   }
 
-  #loss(pixels: Tensor, indices: readonly number[], checkpointing: Checkpointing | undefined) {
+  #loss(
+    { pixels, ...draws }: StepTensors & { pixels: Tensor },
+    indices: readonly number[],
+    checkpointing: Checkpointing | undefined,
+  ) {
     const { config, tokenizer } = this;
-    const { posterior, recon } = passThrough(tokenizer, { pixels, indices, config, checkpointing });
+    const { posterior, recon } = passThrough(tokenizer, { pixels, draws, checkpointing });
     const squares = lossSquares(recon, pixels, { config, indices });
     const terms = { ...reconTerms(recon, pixels, config), kl: posterior.kl() };
     const lpips = this.#lpips && { lpips: perceptual(this.#lpips, ...squares) };
     return weightedSum({ ...terms, ...lpips }, termWeights(config));
   }
 
+  /** @throws NonFiniteError */
+  #resultOf(
+    { gradNorm: [gradNorm = Number.NaN] = [], ...terms }: StepNumbers,
+    lr: number,
+  ): StepResult {
+    const { loss = Number.NaN, ...others } = this.together.average(meansOf(terms));
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
+      throw new NonFiniteError(
+        `Expected a finite loss and gradient, received loss ${loss} and gradient norm ${gradNorm} (${JSON.stringify(others)}).`,
+      );
+    return { loss, terms: others, gradNorm, lr };
+  }
+
   evaluate(source: Source, request: EvaluateRequest): Promise<Evaluation | undefined> {
-    return evaluateTokenizer(this.tokenizer, source, { ...request, config: this.config });
+    const evaluate = () =>
+      evaluateTokenizer(this.tokenizer, source, { ...request, config: this.config });
+    return this.optimizer instanceof FusedLearner
+      ? this.optimizer.withMasters(evaluate)
+      : evaluate();
   }
 
   save(folder: string, provenance: Readonly<Record<string, unknown>>): void {
@@ -120,6 +206,7 @@ export class Stage1 implements Recipe {
   }
 
   dispose(): void {
+    this.#recorded?.dispose();
     this.optimizer.zeroGrad();
     this.optimizer.dispose();
     this.tokenizer.dispose();

@@ -19,7 +19,7 @@ import { createRecipe } from "./create-recipe.js";
 import { adversarialWeight, discriminatorLr } from "./gan-config.js";
 import { randomSquares } from "./keyed-noise.js";
 import { Stage2 } from "./stage2.js";
-import { passThrough } from "./tokenizer-pass.js";
+import { drawPass, passThrough, sizeOf } from "./tokenizer-pass.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "vitok-stage2-"));
 const variant = "Tiw24d1h2-Tiw24d2h2/8";
@@ -74,9 +74,8 @@ describe("a step of stage 2", () => {
       const { tokenizer, gan } = plain!;
       const pixels = pixelsOf(batch);
       const pictures = pixels.squeeze(2).requiresGrad_();
-      const { recon } = passThrough(tokenizer, {
-        ...{ pixels, indices: batch.indices, config: configOf(), checkpointing: undefined },
-      });
+      const draws = drawPass(configOf(), batch.indices, sizeOf(batch));
+      const { recon } = passThrough(tokenizer, { pixels, draws, checkpointing: undefined });
       const fake = gan!.discriminator.forward(recon.squeeze(2));
       const loss = mse(recon, pixels).add(adversarialLoss(fake).mul(0.05));
       loss.backward();

@@ -30,7 +30,14 @@ import {
   type StepResult,
 } from "./recipe.js";
 import { startTokenizer } from "./start-tokenizer.js";
-import { lossSquares, passThrough, reconTerms, termWeights } from "./tokenizer-pass.js";
+import {
+  drawPass,
+  lossSquares,
+  passThrough,
+  reconTerms,
+  sizeOf,
+  termWeights,
+} from "./tokenizer-pass.js";
 
 export class Stage2 implements Recipe {
   readonly tokenizer: Tokenizer;
@@ -127,8 +134,9 @@ export class Stage2 implements Recipe {
       const autocasting = <T>(fn: () => T) => autocast({ device, dtype: precision }, fn);
       const checkpointing = isCheckpointing ? new Checkpointing(autocasting) : undefined;
       const isEncoderFrozen = this.#isEncoderFrozen;
+      const draws = drawPass(config, indices, sizeOf(batch));
       const { posterior, recon } = autocasting(() =>
-        passThrough(tokenizer, { pixels, indices, config, checkpointing, isEncoderFrozen }),
+        passThrough(tokenizer, { pixels, draws, checkpointing, isEncoderFrozen }),
       );
       // The losses see a leaf: its gradient goes on to the decoder when the discriminator's activations are gone.
       const leaf = recon.detach().requiresGrad_();

@@ -1,17 +1,46 @@
 // What both stages do with a tokenizer in a step: pixels to posterior, sample and reconstruction, and the terms over them.
+import type { Batch } from "../data/batch.js";
 import { l1, mse, smoothL1 } from "../losses/pixel.js";
 import type { Checkpointing } from "../nn/checkpointing.js";
-import type { Posterior } from "../tokenizer/posterior.js";
+import { gridOf } from "../tokenizer/config.js";
+import type { ClipSize, Posterior } from "../tokenizer/posterior.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import type { Tensor } from "../torch/index.js";
+import { Tensor } from "../torch/index.js";
 import type { TrainConfig } from "./config.js";
 import { keptLengths, posteriorNoise, randomSquares } from "./keyed-noise.js";
 
+/** What a pass draws for each sample, on the CPU. */
+export type PassDraws = {
+  /** Of the posterior, [B, L, c]. */
+  readonly noise: Tensor;
+  /** Masked models: how many tokens are real, float32 [B]. */
+  readonly keep?: Tensor;
+};
+
+/** Keyed by the samples' global indices; `size` is that of a sample. */
+export function drawPass(
+  { seed, model, train }: TrainConfig,
+  indices: readonly number[],
+  size: ClipSize,
+): PassDraws {
+  const { t, h, w } = gridOf(model, size);
+  const length = model.latentTokens || t * h * w;
+  const noise = posteriorNoise(seed, indices, [length, model.channels], "cpu");
+  if (!model.maskable) return { noise };
+  const limits = { minKeep: train.minKeep, length };
+  return { noise, keep: Tensor.from(keptLengths(seed, indices, limits)) };
+}
+
+/** Of a batch's samples. */
+export function sizeOf({ shape }: Pick<Batch, "shape">): ClipSize {
+  const [, frames, height, width] = shape;
+  return { frames, height, width };
+}
+
 interface PassOptions {
   readonly pixels: Tensor;
-  /** Global sample indices: the key of noise and kept lengths. */
-  readonly indices: readonly number[];
-  readonly config: TrainConfig;
+  /** Of drawPass(), on any device. */
+  readonly draws: PassDraws;
   readonly checkpointing: Checkpointing | undefined;
   /** The encoder does not learn: nothing of it is recorded. */
   readonly isEncoderFrozen?: boolean;
@@ -20,15 +49,11 @@ interface PassOptions {
 /** pixels [B, 3, T, H, W] -> posterior, and the reconstruction of a sample of it. */
 export function passThrough(
   tokenizer: Tokenizer,
-  { pixels, indices, config, checkpointing, isEncoderFrozen = false }: PassOptions,
+  { pixels, draws, checkpointing, isEncoderFrozen = false }: PassOptions,
 ): { posterior: Posterior; recon: Tensor } {
-  const { seed, model, train } = config;
   const posterior = tokenizer.encode(pixels, isEncoderFrozen ? {} : { checkpointing });
-  const shape = posterior.mean.shape.slice(1);
-  const latent = posterior.sample(posteriorNoise(seed, indices, shape, pixels.device));
-  const keep = model.maskable
-    ? keptLengths(seed, indices, { minKeep: train.minKeep, length: shape[0]! })
-    : undefined;
+  const latent = posterior.sample(draws.noise.to({ device: pixels.device }));
+  const { keep } = draws;
   return { posterior, recon: tokenizer.decode(latent, posterior.grid, { keep, checkpointing }) };
 }
 
@@ -49,7 +74,7 @@ export function reconTerms(
 export function lossSquares(
   recon: Tensor,
   pixels: Tensor,
-  { config, indices }: Pick<PassOptions, "config" | "indices">,
+  { config, indices }: { config: TrainConfig; indices: readonly number[] },
 ): readonly [Tensor, Tensor] {
   const { losses, seed } = config;
   if (losses.cropSize === 0) return [recon, pixels];

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { memory, setFlag, setNumThreads } from "../torch/index.js";
-import { betterOf, joinCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
+import { memory } from "../torch/index.js";
+import { betterOf, joinCheckpoint, loadCheckpoint, saveCheckpoint, scoreOf } from "./checkpoint.js";
 import {
   bestCheckpoint,
   checkpointName,
@@ -25,7 +25,6 @@ import {
   type Recipe,
   type RunEvent,
   type StepResult,
-  type TrainBatch,
 } from "./recipe.js";
 import {
   findCheckpoint,
@@ -34,8 +33,10 @@ import {
   provenanceOf,
   type RunSources,
   runLine,
+  setEngine,
   unwatched,
 } from "./run-setup.js";
+import { type Outcome, StepsUnderWay } from "./steps-under-way.js";
 import { EventFile, writeLine } from "./tensorboard.js";
 import type { TrainOptions, TrainResult } from "./train-options.js";
 
@@ -56,6 +57,7 @@ class Trainer {
   readonly #started = performance.now();
   readonly #pace: Pace;
   readonly #events: EventFile | undefined;
+  readonly #steps: StepsUnderWay;
   #loader: BatchLoader;
   #step: number;
   /** Of `train.keepBest`, at the step where it was measured last. */
@@ -71,6 +73,7 @@ class Trainer {
     start: { step: number; sample: number },
   ) {
     this.#step = start.step;
+    this.#steps = new StepsUnderWay(recipe);
     this.#loader = this.#openLoader(start.sample);
     if (config.train.tensorboard && team.isFirst)
       this.#events = new EventFile(options.out, {
@@ -85,10 +88,8 @@ class Trainer {
   }
 
   static async open(team: Team, config: TrainConfig, options: TrainOptions): Promise<Trainer> {
-    if (config.train.threads) setNumThreads(config.train.threads);
     const { device } = team;
-    if (device.startsWith("cuda"))
-      for (const flag of ["tf32", "cudnnBenchmark"] as const) setFlag(flag, true);
+    setEngine(config, device);
     const checkpoint = findCheckpoint(options, team);
     const sources = await openSources(config);
     const recipe = await createRecipe(config, device, { checkpoint, together: team });
@@ -134,36 +135,45 @@ class Trainer {
     const batch = await this.#loader.next();
     if (!batch)
       throw new Error(`Expected readable files in ${this.sources.training.name}, found none.`);
-    let result: StepResult;
-    try {
-      result = this.recipe.step(batch, this.#step);
-    } catch (error) {
-      if (!(error instanceof NonFiniteError)) throw error;
-      if (!this.recipe.recover) throw explainNonFinite(error, batch, this.#step, this.options.out);
-      return this.#rollBack(error.message);
-    }
-    this.#step++;
-    this.#report(result, batch);
-    if (result.rollback) return this.#rollBack(result.rollback);
+    if (!this.#settle(this.#steps.push(batch, this.#step), this.#step + 1)) return;
     const isDue = (every: number) => every > 0 && this.#step % every === 0 && this.#step < steps;
+    if ([evalEvery, saveEvery, gridEvery].some(isDue)) this.#settle(this.#steps.drain());
     if (isDue(evalEvery)) await this.#evaluate(isDue(gridEvery));
     else if (isDue(gridEvery)) await this.#evaluate(true, { isGridOnly: true });
     if (isDue(saveEvery)) this.#save({ isScheduled: true });
   }
 
-  #report(result: StepResult, batch: TrainBatch): void {
+  /** Reports steps that are over; false where one of them went back to a checkpoint, else the run is at step `next`. */
+  #settle(outcomes: Iterable<Outcome>, next = this.#step): boolean {
+    for (const outcome of outcomes) {
+      const { step, batch, result } = outcome;
+      const isSound = !(result instanceof NonFiniteError);
+      this.#step = isSound ? next : step;
+      if (isSound) this.#report(result, outcome);
+      else if (!this.recipe.recover) throw explainNonFinite(result, batch, step, this.options.out);
+      const reason = isSound ? result.rollback : result.message;
+      if (reason === undefined) continue;
+      this.#rollBack(reason);
+      return false;
+    }
+    this.#step = next;
+    return true;
+  }
+
+  #report(result: StepResult, { batch, step: before }: Outcome): void {
     const { logEvery } = this.config.train;
+    const step = before + 1;
     const { events = [], rollback: _, ...told } = result;
     const pace = this.#pace.count(batch.shape[0], areaShare(batch, this.config.data));
-    this.options.onStep?.(this.#step, { loss: result.loss, ...pace });
+    this.options.onStep?.(step, { loss: result.loss, ...pace });
     for (const event of events) this.#tell(event);
     for (const { reason } of this.#loader.newlyUnreadable())
       this.#tell({ kind: "unreadable", text: reason });
-    if (logEvery === 0 || this.#step % logEvery !== 0) return;
+    if (logEvery === 0 || step % logEvery !== 0) return;
     const { rate, ...shares } = pace;
     this.#log({
       type: "step",
-      step: this.#step,
+      step,
       ...told,
       imagesPerSecond: rate,
       ...shares,
@@ -205,18 +215,16 @@ class Trainer {
     const count = isGridOnly ? 8 : this.config.evaluate.count;
     const request = { count, isGridOnly, share: this.team.share(this.options.out) };
     const scores = await this.recipe.evaluate(this.sources.evaluation, request);
-    this.#score(this.team.gather(scores ? scores.metrics : {})[0]!, count);
+    const metrics = this.team.gather(scores ? scores.metrics : {})[0]!;
+    const { keepBest } = this.config.train;
+    // What a checkpoint of this step is worth; an evaluation of a few pictures says nothing.
+    const isWhole = count === this.config.evaluate.count;
+    const score = keepBest && isWhole ? scoreOf(metrics, keepBest) : undefined;
+    if (score !== undefined) this.#scored = { step: this.#step, score };
     if (!scores) return undefined;
-    this.#log({
-      type: "eval",
-      step: this.#step,
-      metrics: scores.metrics,
-      protocol: scores.protocol,
-      elapsedMs: this.#elapsed(),
-    });
-    const summary = Object.entries(scores.metrics).map(
-      ([name, value]) => `${name} ${value.toFixed(3)}`,
-    );
+    const { protocol } = scores;
+    this.#log({ type: "eval", step: this.#step, metrics, protocol, elapsedMs: this.#elapsed() });
+    const summary = Object.entries(metrics).map(([name, value]) => `${name} ${value.toFixed(3)}`);
     if (summary.length) this.options.onNote?.(`step ${this.#step}: ${summary.join(", ")}`);
     if (withGrid) await this.#writeGrid(scores);
     this.#pace.restart();
@@ -229,16 +237,6 @@ class Trainer {
     const path = join(this.options.out, "grids", name);
     const picture = await writeGrid(path, grid, this.config.data.fps);
     this.#events?.picture(this.#step, "grid", { ...picture, encoded: readFileSync(path) });
-  }
-
-  /** Remembers what a checkpoint of this step is worth; an evaluation of a few pictures says nothing. */
-  #score(metrics: Evaluation["metrics"], count: number): void {
-    const { keepBest } = this.config.train;
-    if (!keepBest || count !== this.config.evaluate.count) return;
-    const key = Object.keys(metrics).find((name) =>
-      new RegExp(`^[rg]?${keepBest}(-\\d+)?$`, "i").test(name),
-    );
-    if (key !== undefined) this.#scored = { step: this.#step, score: metrics[key]! };
   }
 
   #save({ isScheduled }: { isScheduled: boolean }): void {
@@ -254,6 +252,7 @@ class Trainer {
   }
 
   #interrupted(): TrainResult {
+    this.#settle(this.#steps.drain());
     // A scheduled checkpoint that this step made already is not made worse.
     if (!listCheckpoints(this.options.out).at(-1)?.endsWith(checkpointName(this.#step)))
       this.#save({ isScheduled: false });
@@ -262,6 +261,7 @@ class Trainer {
   }
 
   async #done(): Promise<TrainResult> {
+    this.#settle(this.#steps.drain());
     this.#save({ isScheduled: true }); // the evaluation may take long, and may be killed
     const scores = await this.#evaluate(this.config.train.gridEvery > 0);
     if (this.#scored) this.#save({ isScheduled: true });

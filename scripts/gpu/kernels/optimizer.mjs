@@ -3,6 +3,7 @@ import { bandwidth, device, dist, isEmulated, relative, verdict } from "./harnes
 
 const { AdamW } = await dist("nn/adamw");
 const { clipGradNorm } = await dist("nn/clip");
+const { updateEma } = await dist("nn/ema");
 const { FusedAdamW } = await dist("nn/fused-adamw");
 const { parameters } = await dist("nn/parameters");
 const { working: workingOf } = await dist("nn/working");
@@ -18,7 +19,18 @@ export function adamw() {
       const make = () => start.map((t, i) => [`p${i}`, torch.keep(t.clone()).requiresGrad_()]);
       const [plain, fused] = [make(), make()];
       const twin = new AdamW(plain, { weightDecay: 0.1 });
-      const ours = new FusedAdamW(fused, { weightDecay: 0.1, dtype, maxGradNorm: 1 });
+      const followers = () => start.map((t) => torch.keep(t.clone()));
+      const [plainAverages, averages] = [followers(), followers()];
+      const ours = new FusedAdamW(fused, {
+        ...{ weightDecay: 0.1, dtype },
+        averages: Object.fromEntries(averages.map((t, i) => [`p${i}`, t])),
+      });
+      const update = (lr) => {
+        const norm = ours.clip(1);
+        ours.setRate(lr, 0.9);
+        ours.update();
+        return norm;
+      };
       const norms = {};
       for (let step = 0; step < 4; step++) {
         const grads = shapes.map((shape) =>
@@ -42,11 +54,17 @@ export function adamw() {
           1,
         );
         twin.step(1e-2 / (step + 1));
-        norms[`norm${step}`] = relative(ours.step(1e-2 / (step + 1)), norm.reshape([1]));
+        norms[`norm${step}`] = relative(update(1e-2 / (step + 1)), norm.reshape([1]));
+        updateEma(
+          plainAverages,
+          plain.map(([, p]) => p),
+          0.9,
+        );
       }
       const errors = { ...norms };
       plain.forEach(([name, p], i) => {
         errors[name] = relative(fused[i][1], p);
+        errors[`average ${name}`] = relative(averages[i], plainAverages[i]);
         errors[`copy ${name}`] =
           relative(workingOf(fused[i][1]), p) / (dtype === "float32" ? 1 : 100);
       });
@@ -63,7 +81,7 @@ export function adamw() {
       verdict(`adamw, 4 steps, ${dtype}`, errors, 1e-4);
       const before = fused.map(([, p]) => p.clone());
       workingOf(fused[0][1]).grad = zeros(shapes[0], { device, dtype }).add(Number.NaN);
-      ours.step(1);
+      update(1);
       verdict(
         `adamw leaves the weights alone where a gradient is no number, ${dtype}`,
         Object.fromEntries(fused.map(([name, p], i) => [name, relative(p, before[i])])),
@@ -78,7 +96,11 @@ export function adamw() {
       workingOf(p).grad = randn(p.shape, { device }).to({ dtype: "bfloat16" });
     const count = [...parameters(tokenizer)].reduce((sum, [, p]) => sum + p.numel, 0);
     optimizer.setRate(1e-4);
-    bandwidth("adamw with norm, 129 M", 30 * count, () => optimizer.step(), { repeats: 5 });
+    const work = () => {
+      optimizer.clip(1);
+      optimizer.update();
+    };
+    bandwidth("adamw with norm, 129 M", 30 * count, work, { repeats: 5 });
   });
 }
 

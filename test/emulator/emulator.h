@@ -1,0 +1,73 @@
+// CUDA's language on the host, so that a kernel runs without a GPU: its words, its vectors, its warps. Not fast, and blind
+// to races between blocks, memory order and alignment. Put before a kernel's source by emulator.cc.
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <algorithm>
+
+#define EMULATED 1
+#define __device__
+#define __global__
+#define __forceinline__ inline
+#define __restrict__
+#define __grid_constant__
+#define __launch_bounds__(...)
+#define __shared__ static
+
+struct uint4 { unsigned x, y, z, w; };
+struct int2 { int x, y; };
+struct float4 { float x, y, z, w; };
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+struct Dim { int x, y, z; };
+static Dim threadIdx, blockIdx, blockDim, gridDim;
+
+inline float __uint_as_float(unsigned bits) { float x; memcpy(&x, &bits, 4); return x; }
+inline unsigned __float_as_uint(float x) { unsigned bits; memcpy(&bits, &x, 4); return bits; }
+inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+inline float __expf(float x) { return expf(x); }
+using std::isfinite;
+using std::max;
+using std::min;
+
+inline unsigned toBits16(float x) {  // to the nearest, ties to even
+  unsigned bits = __float_as_uint(x);
+  if (x != x) return 0x7fc0u;
+  return (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+inline unsigned packPair(float low, float high) { return toBits16(low) | toBits16(high) << 16; }
+
+/// Waits for all threads of the block, or of the warp.
+static void (*waitForBlock)();
+static void (*waitForWarp)();
+static float* exchange;  // of the block: a number a thread, twice
+static int* turn;        // of the running thread
+inline void __syncthreads() { waitForBlock(); }
+inline int threadNumber() { return threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z); }
+inline float __shfl_xor_sync(unsigned, float x, int offset) {
+  const int self = threadNumber(), half = (*turn)++ % 2;
+  exchange[2 * self + half] = x;
+  waitForWarp();
+  return exchange[2 * (self ^ offset) + half];
+}
+
+// How the emulator calls a kernel whose arguments it does not know.
+template <typename... Arguments, size_t... indices>
+inline void callWith(void (*kernel)(Arguments...), void** parameters, std::index_sequence<indices...>) {
+  kernel(*static_cast<std::remove_cv_t<Arguments>*>(parameters[indices])...);
+}
+template <typename... Arguments>
+inline void callKernel(void (*kernel)(Arguments...), void** parameters) {
+  callWith(kernel, parameters, std::index_sequence_for<Arguments...>{});
+}
+
+struct Emulated {
+  Dim *threadIdx, *blockIdx, *blockDim, *gridDim;
+  void (**waitForBlock)();
+  void (**waitForWarp)();
+  float** exchange;
+  int** turn;
+};
+extern "C" inline __attribute__((used, visibility("default"))) Emulated emulated() {
+  return {&threadIdx, &blockIdx, &blockDim, &gridDim, &waitForBlock, &waitForWarp, &exchange, &turn};
+}
