@@ -3,7 +3,15 @@
 // Reference: the contract (exact). Skipped, with a line that says so, where npm reaches no registry.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -31,7 +39,7 @@ function run(command: string, args: readonly string[], cwd = app) {
 /** Packs and installs; the reason where there is no registry to install from. */
 function install(): string | undefined {
   mkdirSync(app);
-  const pack = run("npm", ["pack", "--ignore-scripts", "--pack-destination", scratch], root);
+  const pack = run("npm", ["pack", "--pack-destination", scratch], root);
   expect(pack.status, pack.stderr).toBe(0);
   writeFileSync(join(app, "package.json"), JSON.stringify({ name: "app", private: true }));
   const tarball = readdirSync(scratch).find((name) => name.endsWith(".tgz"))!;
@@ -51,8 +59,14 @@ beforeEach(({ skip }) => skip(obstacle !== undefined, obstacle));
 test("the package holds what runs and what set-up compiles, and nothing else", () => {
   const files = readdirSync(join(app, "node_modules/vitok")).sort();
   const wanted = ["CHANGELOG.md", "LICENSE", "README.md", "configs", "dist", "native", "scripts"];
+  if (existsSync(join(root, "models"))) wanted.push("models");
   expect(files).toEqual([...wanted, "package.json"].sort());
   expect(existsSync(join(app, "node_modules/typescript"))).toBe(false);
+});
+
+test("it brings the studio's bundle, which packing makes", () => {
+  const studio = join(app, "node_modules/vitok/dist/studio");
+  expect(readFileSync(join(studio, "index.html"), "utf8")).toContain("<script");
 });
 
 test("its command runs", () => {

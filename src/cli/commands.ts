@@ -34,6 +34,7 @@ export const commands: readonly Command[] = [
     summary: "train a small tokenizer, evaluate it and write a report",
     options: [
       { flags: "--data <source>", summary: "your own pictures instead of the drawn ones" },
+      { flags: "--picture <file>", summary: "shown through the trained starter model" },
       { flags: "--out <dir>", summary: "the run's folder", default: "runs/demo" },
     ],
   },
@@ -175,8 +176,8 @@ export const commands: readonly Command[] = [
   },
   {
     name: "serve",
-    args: "<model...>",
-    summary: "models behind an HTTP port; the environment's VITOK_TOKEN is asked for if set",
+    args: "[model...]",
+    summary: "models (default: the starter) behind an HTTP port; VITOK_TOKEN is asked for if set",
     options: [...listening(8080), batchSize, ...requestLimits, device, precision, json],
     examples: ["vitok serve runs/demo --port 8080", "vitok serve small=runs/a large=runs/b"],
   },

@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { ConfigError } from "../config-error.js";
 import type { WeightsId } from "../evaluate/protocol.js";
 import { fileHash } from "../file-hash.js";
@@ -61,6 +62,18 @@ export async function localModel(target: string): Promise<string> {
   if (!target.startsWith("hf://")) return target;
   const { fetchModel } = await import("../data/remote/hub-model.js");
   return fetchModel(target);
+}
+
+/** The trained model that comes with the package, where it does. */
+export function starterModel(): string | undefined {
+  const folder = fileURLToPath(new URL("../../models/starter", import.meta.url));
+  return existsSync(join(folder, "model.safetensors")) ? folder : undefined;
+}
+
+/** The models named; where none is, the starter model. */
+export function modelsOrStarter(targets: readonly string[] = []): readonly string[] {
+  const starter = starterModel();
+  return targets.length || !starter ? targets : [starter];
 }
 
 /** The model folder: `target` itself, or `target`/model of a run. */

@@ -2,9 +2,10 @@
 // Videos are reconstruct-video.ts.
 
 import { mkdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { tileSeams } from "../codec/seams.js";
 import { decodeTiled, encodeTiled } from "../codec/tiles.js";
+import { ConfigError } from "../config-error.js";
 import { evaluationCrop } from "../data/transform.js";
 import { scorePair, ssimLimitOf } from "../evaluate/pair.js";
 import { differenceOf } from "../evaluate/report-pictures.js";
@@ -39,6 +40,7 @@ export async function run(
 ): Promise<number> {
   const output = openOutput(options);
   const inputs = await expandFiles(paths);
+  refuseOverwriting(inputs, options.out);
   const model = await loadAutoEncoder(target, options);
   const work = async (file: InputFile): Promise<Reconstructed> => {
     await mkdir(dirname(join(options.out, file.stem)), { recursive: true });
@@ -61,6 +63,17 @@ export async function run(
   output.result({ files: done, failed, peakBytes: peakBytes(model) });
   model.tokenizer.dispose();
   return failed.length ? 1 : 0;
+}
+
+/** No picture is replaced by its own reconstruction. @throws ConfigError that names the first */
+function refuseOverwriting(inputs: readonly InputFile[], out: string): void {
+  const isResult = ({ path, stem }: InputFile) =>
+    [".png", ".mp4"].some((ending) => resolve(out, stem + ending) === resolve(path));
+  const lost = inputs.find(isResult);
+  if (lost)
+    throw new ConfigError(
+      `Expected another folder than that of ${lost.path} for --out, received ${out}: the file would be overwritten.`,
+    );
 }
 
 /** As it is, or shrunk to what can be looked at beside another. */

@@ -4,7 +4,13 @@ import { resolve } from "node:path";
 import { ConfigError } from "../config-error.js";
 import { type ServiceOptions, startService } from "../serve/server.js";
 import { pickDevice } from "../torch/index.js";
-import { findModel, localModel, modelName, type PlacementOptions } from "./model.js";
+import {
+  findModel,
+  localModel,
+  modelName,
+  modelsOrStarter,
+  type PlacementOptions,
+} from "./model.js";
 import { openOutput } from "./output.js";
 
 interface ServeOptions extends PlacementOptions {
@@ -18,8 +24,13 @@ interface ServeOptions extends PlacementOptions {
   readonly json?: boolean;
 }
 
-export async function run([targets]: readonly [string[]], options: ServeOptions): Promise<number> {
+export async function run([named]: readonly [string[]?], options: ServeOptions): Promise<number> {
   const output = openOutput(options);
+  const targets = modelsOrStarter(named);
+  if (!targets.length)
+    throw new ConfigError(
+      "Expected a MODEL, received none, and there is no models/starter. Train one: npm run demo, then vitok serve runs/demo.",
+    );
   const models = await Promise.all(targets.map(placeOf));
   const names = models.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);

@@ -10,7 +10,7 @@ import { exportOnnx, readExtra } from "../export/onnx.js";
 import { type ExportedModel, startStudio } from "../serve/studio.js";
 import { fromJson, variantName } from "../tokenizer/config.js";
 import type { RunRecord } from "../train/log.js";
-import { findModel, loadModel, modelName } from "./model.js";
+import { findModel, loadModel, modelName, modelsOrStarter } from "./model.js";
 import { type Output, openOutput } from "./output.js";
 import { findRuns } from "./runs.js";
 
@@ -24,7 +24,7 @@ interface StudioCommandOptions {
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 export async function run(
-  [targets = []]: readonly [string[]?],
+  [named]: readonly [string[]?],
   options: StudioCommandOptions,
 ): Promise<number> {
   const output = openOutput(options);
@@ -32,6 +32,7 @@ export async function run(
   try {
     const runtime = findRuntime();
     const app = await findApp(output);
+    const targets = modelsOrStarter(named);
     const models: ExportedModel[] = [];
     for (const [i, target] of targets.entries())
       models.push(await exported(target, join(scratch, String(i)), output));

@@ -1,6 +1,6 @@
 // encode, decode and reconstruct on video files made here: sizes, rates, lengths and sound come back; bad files are named and
 // passed over; windows and a memory budget are obeyed. No reference for the pixels: those are codec/stream.test.ts's.
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -115,4 +115,12 @@ it("takes a large picture through tiles under a budget of memory, and says what 
   expect(await readImage(here("tiled/large.png"))).toMatchObject({ height: 600, width: 600 });
   const small = reconstruct([here("model"), [here("large.png")]], { ...options, memory: 2 ** 20 });
   await expect(small).rejects.toThrow(/Expected at least \d+MiB for --memory for 600 x 600 pixels/);
+});
+
+it("replaces no file by its own reconstruction", async () => {
+  await writeImage(here("own.png"), drawPicture([8], 32));
+  const before = readFileSync(here("own.png"));
+  const own = reconstruct([here("model"), [here("own.png")]], { out: root, device });
+  await expect(own).rejects.toThrow(/another folder than that of .*own\.png for --out/);
+  expect(readFileSync(here("own.png"))).toEqual(before);
 });
