@@ -33,6 +33,34 @@ export function batchOf(clips: readonly Clip[]): Pick<Batch, "bytes" | "shape"> 
   return { bytes, shape: [clips.length, frames, height, width, 3] };
 }
 
+/** Parts of one batch, put together in the order of their clips' indices. */
+export function joinBatches(parts: readonly Batch[]): Batch {
+  const [first] = parts as [Batch, ...Batch[]];
+  const [, ...clip] = first.shape;
+  const other = parts.find(({ shape }) => shape.slice(1).join() !== clip.join());
+  if (other)
+    throw new RangeError(
+      `Expected clips of [${clip}] as in the batch, received [${other.shape.slice(1)}].`,
+    );
+  const rows = parts
+    .flatMap((part) => part.indices.map((index, row) => ({ index, part, row })))
+    .sort((a, b) => a.index - b.index);
+  const length = clip.reduce((product, side) => product * side, 1);
+  const bytes = new Uint8Array(rows.length * length);
+  rows.forEach(({ part, row }, at) => {
+    bytes.set(part.bytes.subarray(row * length, (row + 1) * length), at * length);
+  });
+  const { epoch, position } = first;
+  return {
+    bytes,
+    shape: [rows.length, ...clip],
+    indices: rows.map(({ index }) => index),
+    files: rows.map(({ part, row }) => part.files[row]!),
+    labels: rows.map(({ part, row }) => part.labels[row]!),
+    ...{ epoch, position },
+  };
+}
+
 /** Bytes of clips, [B, T, H, W, 3], to pixels [B, 3, T, H, W] in [-1, 1]: x / 127.5 - 1. */
 export function pixelsOf(
   batch: Pick<Batch, "bytes" | "shape">,

@@ -1,12 +1,12 @@
 // Pictures and videos in one run: every batch is of one kind, and which kind a step sees follows from its number, so that one
 // number is the whole state here, too. Each kind is read by a loader of its own.
 import type { Batch } from "./batch.js";
-import type { Loader } from "./loader.js";
+import type { BatchStream } from "./batch-stream.js";
 import type { Source } from "./source.js";
 
 /** What a training loop reads from. */
 export type BatchReader = Pick<
-  Loader,
+  BatchStream,
   "next" | "close" | "sample" | "unreadable" | "newlyUnreadable" | "waitMs"
 >;
 
@@ -23,13 +23,13 @@ export interface JointOptions {
 export const pictureSteps = (step: number, share: number): number => Math.floor(step * share);
 
 export class JointLoader implements BatchReader {
-  readonly #pictures: Loader;
-  readonly #videos: Loader;
+  readonly #pictures: BatchStream;
+  readonly #videos: BatchStream;
   #step: number;
 
   /** `open` makes a loader that starts at a sample of its own. */
   constructor(
-    open: Record<"videos" | "pictures", (startSample: number) => Loader>,
+    open: Record<"videos" | "pictures", (startSample: number) => BatchStream>,
     private readonly options: JointOptions,
   ) {
     const { batchSize, share, startSample } = options;
@@ -47,11 +47,11 @@ export class JointLoader implements BatchReader {
     return this.#pictures.waitMs + this.#videos.waitMs;
   }
 
-  get unreadable(): Loader["unreadable"] {
+  get unreadable(): BatchStream["unreadable"] {
     return [...this.#videos.unreadable, ...this.#pictures.unreadable];
   }
 
-  newlyUnreadable(): ReturnType<Loader["newlyUnreadable"]> {
+  newlyUnreadable(): ReturnType<BatchStream["newlyUnreadable"]> {
     return [...this.#videos.newlyUnreadable(), ...this.#pictures.newlyUnreadable()];
   }
 
@@ -79,6 +79,7 @@ export function stillClips(source: Source, frames: number): Source {
     id: (index) => source.id(index),
     label: (index) => source.label(index),
     ...(source.order ? { order: (request) => source.order!(request) } : {}),
+    ...(source.origin ? { origin: { ...source.origin, frames } } : {}),
     async load(index) {
       const { bytes, height, width } = await source.load(index);
       const repeated = new Uint8Array(frames * bytes.length);

@@ -33,14 +33,20 @@ export interface LoaderOptions {
   shuffleBuffer?: number;
   rank?: number;
   worldSize?: number;
+  /** Evaluation: where to end; default: after the last clip. */
+  endSample?: number | undefined;
+  /** Which of how many threads this is that share a process's part of every batch; default: the only one. */
+  thread?: { index: number; count: number };
 }
 
+type WithDefaults = Required<Omit<LoaderOptions, "endSample">> & Pick<LoaderOptions, "endSample">;
+
 /** Every option with its value. @throws RangeError on what cannot be */
-export function withDefaults(options: LoaderOptions): Required<LoaderOptions> {
+export function withDefaults(options: LoaderOptions): WithDefaults {
   const filled = {
     ...{ seed: 0, ranges: {}, filter: "bicubic" as const, startSample: 0, dropLast: false },
     ...{ prefetch: 2, concurrency: 4, cacheMiB: 512, shuffleBuffer: 16_384 },
-    ...{ buckets: [], rank: 0, worldSize: 1 },
+    ...{ buckets: [], rank: 0, worldSize: 1, thread: { index: 0, count: 1 } },
     ...options,
   };
   const { batchSize, worldSize, augment, buckets } = filled;

@@ -3,7 +3,8 @@
 // nor the number of processes can change what is seen. Bytes only: pixels are batch.ts.
 import type { Clip, Size } from "../media/clip.js";
 import { MediaError } from "../media/error.js";
-import { type Batch, batchOf } from "./batch.js";
+import { batchOf } from "./batch.js";
+import { BatchStream, requireMostReadable, type Taken } from "./batch-stream.js";
 import { type Bucket, bucketAt } from "./buckets.js";
 import { ClipCache } from "./clip-cache.js";
 import { type LoaderOptions, withDefaults } from "./loader-options.js";
@@ -16,96 +17,56 @@ const purpose = { shuffle: 1, crop: 2, window: 3 }; // keeps the kinds of random
 
 export type { LoaderOptions };
 
-export class Loader implements AsyncIterable<Batch> {
-  /** Files that could not be read, each once. */
-  readonly unreadable: { file: string; reason: string }[] = [];
-  /** How long consumers have waited for data, in total. */
-  waitMs = 0;
+export class Loader extends BatchStream {
   readonly #source: Source;
-  readonly #options: Required<LoaderOptions>;
+  readonly #options: ReturnType<typeof withDefaults>;
   readonly #cache: ClipCache;
   readonly #bad = new Set<number>();
-  readonly #pending: { end: number; batch: Promise<Batch | undefined> }[] = [];
+  readonly #pending: Promise<Taken>[] = [];
   readonly #turns: Turns;
-  #sample: number;
   #fetched: number;
-  #isClosed = false;
-  #told = 0;
   readonly #orders = new Map<number, Uint32Array>();
 
   constructor(source: Source, options: LoaderOptions) {
+    const filled = withDefaults(options);
+    super(filled.startSample);
     this.#source = source;
-    this.#options = withDefaults(options);
-    this.#turns = new Turns(this.#options.concurrency);
-    this.#cache = new ClipCache(options.augment ? this.#options.cacheMiB : 0);
-    this.#sample = this.#options.startSample;
-    this.#fetched = this.#sample;
+    this.#options = filled;
+    this.#turns = new Turns(filled.concurrency);
+    this.#cache = new ClipCache(options.augment ? filled.cacheMiB : 0);
+    this.#fetched = filled.startSample;
   }
 
-  /** Global sample index of the next batch: all there is to save for an exact resume. */
-  get sample(): number {
-    return this.#sample;
+  async take(): Promise<Taken | undefined> {
+    this.#fill();
+    const head = this.#pending.shift();
+    this.#fill();
+    return head;
   }
 
-  /** The next batch, or undefined after the last one of an evaluation and after `close`. */
-  async next(): Promise<Batch | undefined> {
-    for (;;) {
-      this.#fill();
-      const head = this.#pending.shift();
-      if (!head) return undefined;
-      this.#fill();
-      const started = performance.now();
-      const batch = await head.batch;
-      this.waitMs += performance.now() - started;
-      if (this.#isClosed) return undefined;
-      this.#sample = head.end;
-      if (batch) return batch; // undefined: this process has no readable clip in it
-    }
-  }
-
-  /** Those of `unreadable` that came since this was called last. */
-  newlyUnreadable(): { file: string; reason: string }[] {
-    const fresh = this.unreadable.slice(this.#told);
-    this.#told = this.unreadable.length;
-    return fresh;
-  }
-
-  /** Batches until the source ends; leaving the loop closes the loader. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Batch, void> {
-    try {
-      for (let batch = await this.next(); batch; batch = await this.next()) yield batch;
-    } finally {
-      this.close();
-    }
-  }
-
-  /** Stops reading ahead and forgets what was read. */
-  close(): void {
-    this.#isClosed = true;
+  override close(): void {
+    super.close();
     this.#pending.length = 0;
     this.#cache.clear();
   }
 
   /** Starts batches until `prefetch` of them are under way. */
   #fill(): void {
-    const { prefetch, augment, dropLast } = this.#options;
-    while (!this.#isClosed && this.#pending.length < prefetch) {
+    const { prefetch, augment, dropLast, endSample = this.#source.length } = this.#options;
+    while (!this.isClosed && this.#pending.length < prefetch) {
       const start = this.#fetched;
       const { batchSize } = this.#bucketAt(start);
-      const end = augment ? start + batchSize : Math.min(start + batchSize, this.#source.length);
+      const end = augment ? start + batchSize : Math.min(start + batchSize, endSample);
       if (end <= start || (dropLast && end - start < batchSize)) return;
       this.#fetched = end;
-      const batch = this.#readBatch(start, end);
-      batch.catch(() => undefined); // reported when the consumer gets there
-      this.#pending.push({ end, batch });
+      const taken = this.#readBatch(start, end);
+      taken.catch(() => undefined); // reported when the consumer gets there
+      this.#pending.push(taken);
     }
   }
 
-  async #readBatch(start: number, end: number): Promise<Batch | undefined> {
-    const { rank, worldSize } = this.#options;
-    const share = (part: number): number => start + Math.floor(((end - start) * part) / worldSize);
-    const indices: number[] = [];
-    for (let index = share(rank); index < share(rank + 1); index++) indices.push(index);
+  async #readBatch(start: number, end: number): Promise<Taken> {
+    const indices = this.#shareOf(start, end);
     if (this.#options.augment) this.#announce(indices);
     const size = this.#bucketAt(start);
     const read = await Promise.all(
@@ -113,9 +74,22 @@ export class Loader implements AsyncIterable<Batch> {
     );
     const samples = read.filter((sample) => sample !== undefined);
     const { length } = this.#source;
-    return samples.length === 0
-      ? undefined
-      : { ...collate(samples), epoch: Math.floor(start / length), position: start % length };
+    const place = { epoch: Math.floor(start / length), position: start % length };
+    return { end, batch: samples.length > 0 ? { ...collate(samples), ...place } : undefined };
+  }
+
+  /** What of a batch this process reads, and this thread of it: of shards a run, else what it may hold in its cache. */
+  #shareOf(start: number, end: number): number[] {
+    const { rank, worldSize, thread } = this.#options;
+    const isDealt = this.#source.order !== undefined;
+    const [part, parts] = isDealt
+      ? [rank * thread.count + thread.index, worldSize * thread.count]
+      : [rank, worldSize];
+    const share = (at: number): number => start + Math.floor(((end - start) * at) / parts);
+    const indices: number[] = [];
+    for (let index = share(part); index < share(part + 1); index++)
+      if (isDealt || this.#placeOf(index) % thread.count === thread.index) indices.push(index);
+    return indices;
   }
 
   /** Shape and number of samples of the batch that begins at `start`. */
@@ -126,11 +100,11 @@ export class Loader implements AsyncIterable<Batch> {
   }
 
   async #read(index: number, size: Size): Promise<Sample | undefined> {
-    if (this.#isClosed) return undefined;
+    if (this.isClosed) return undefined;
     const { augment, filter, seed, ranges } = this.#options;
     const epoch = Math.floor(index / this.#source.length);
-    const place = augment ? this.#shuffledPlace(index) : index;
     const load = (at: number) => this.#load(at, { index, size });
+    const place = this.#placeOf(index);
     const found = await this.#firstReadable(place, augment ? this.#source.length : 1, load);
     if (!found) return undefined;
     const random = randomStream(seed, purpose.crop, epoch, index);
@@ -147,7 +121,7 @@ export class Loader implements AsyncIterable<Batch> {
     attempts: number,
     load: (place: number) => Promise<Clip>,
   ): Promise<{ place: number; clip: Clip } | undefined> {
-    for (let attempt = 0; attempt < attempts && !this.#isClosed; attempt++) {
+    for (let attempt = 0; attempt < attempts && !this.isClosed; attempt++) {
       const candidate = (place + attempt) % this.#source.length;
       if (this.#bad.has(candidate)) continue;
       try {
@@ -178,14 +152,7 @@ export class Loader implements AsyncIterable<Batch> {
     if (this.#bad.has(place)) return;
     this.#bad.add(place);
     this.unreadable.push({ file: this.#source.id(place), reason: error.message });
-    const { length, name } = this.#source;
-    if (this.#bad.size < Math.min(3, length) || this.#bad.size <= length * 0.05) return;
-    const reasons = this.unreadable.map(({ reason }) => `\n  ${reason}`).sort();
-    throw new Error(
-      `Expected at most 5 % unreadable files in ${name}, received ${this.#bad.size} of ${length}. ` +
-        `Remove or repair them:${reasons.slice(0, 10).join("")}`,
-      { cause: error },
-    );
+    requireMostReadable(this.unreadable, this.#source, error);
   }
 
   /** Tells the source what this process wants after these samples, so that remote shards are there in time. */
@@ -194,11 +161,13 @@ export class Loader implements AsyncIterable<Batch> {
     const { batchSize } = this.#options;
     const ahead = Math.ceil(lookAhead / batchSize) * batchSize; // the same places of a later batch
     if (!expect || ahead >= this.#source.length) return;
-    for (const index of indices) this.#source.expect?.(this.#shuffledPlace(index + ahead));
+    for (const index of indices) this.#source.expect?.(this.#placeOf(index + ahead));
   }
 
-  #shuffledPlace(index: number): number {
+  /** Place in the set of a global sample index. */
+  #placeOf(index: number): number {
     const { length } = this.#source;
+    if (!this.#options.augment) return index;
     const epoch = Math.floor(index / length);
     let order = this.#orders.get(epoch);
     if (!order) {
@@ -223,7 +192,7 @@ interface Sample {
   clip: Clip;
 }
 
-function collate(samples: readonly Sample[]): Omit<Batch, "epoch" | "position"> {
+function collate(samples: readonly Sample[]) {
   return {
     ...batchOf(samples.map(({ clip }) => clip)),
     indices: samples.map(({ index }) => index),

@@ -43,6 +43,15 @@ export interface Source {
   /** Told that clip `index` is wanted soon; `lookAhead` says how many samples ahead is soon enough. */
   expect?(index: number): void;
   readonly lookAhead?: number;
+  /** What opens it again in another thread. */
+  readonly origin?: SourceOrigin;
+}
+
+export interface SourceOrigin {
+  readonly spec: string;
+  readonly window: Window | undefined;
+  /** Of pictures that stand still for so many frames (joint-loader.ts). */
+  readonly frames?: number;
 }
 
 /**
@@ -52,6 +61,13 @@ export interface Source {
  * the embedded drawn pictures (`drawn:val` holds others). With a `window` of several frames a clip is that much of a video.
  */
 export async function openSource(spec: string, window?: Window): Promise<Source> {
+  const source = await open(spec, window);
+  const { frames, fps } = window ?? {};
+  const origin = { spec, window: frames && fps ? { frames, fps } : undefined };
+  return Object.assign(source, { origin });
+}
+
+async function open(spec: string, window: Window | undefined): Promise<Source> {
   if (/^drawn(:|$)/.test(spec)) return openDrawn(spec);
   if (spec.startsWith("hf://")) return openShards(await listHub(spec), window);
   if (isRemote(spec)) return openShards(await listRemote(spec), window);

@@ -2,8 +2,8 @@
 // ranges of the set with them, and concludes. Which ranges, in how many processes: reconstruction.ts.
 import { existsSync } from "node:fs";
 import { batchOf, clipsOf } from "../data/batch.js";
-import { Loader } from "../data/loader.js";
 import type { Source } from "../data/source.js";
+import { createLoader, defaultWorkers } from "../data/threaded-loader.js";
 import { evaluationCrop } from "../data/transform.js";
 import type { AutoEncoder } from "../tokenizer/auto-encoder.js";
 import { scope } from "../torch/index.js";
@@ -115,7 +115,7 @@ interface LookOptions {
 
 /** Looks at a range of the files, from where a saved state stands; resolves to those that cannot be read. */
 export async function look(
-  { set, plan, options, identity }: Run,
+  { tokenizer, set, plan, options, identity }: Run,
   { pass, range, state }: LookOptions,
 ): Promise<readonly Unreadable[]> {
   const { size, batchSize, onProgress } = options;
@@ -123,9 +123,11 @@ export async function look(
   const from = isResumed
     ? pass.restore(state.path, identity)
     : { nextSample: range.start, unreadable: [] };
-  const loader = new Loader(firstOf(set, range.end), {
+  const isSmall = range.end - from.nextSample < 256; // read before threads have started
+  const loader = createLoader(set, {
     ...{ size, batchSize, augment: false, filter: plan.rules.filter },
-    startSample: from.nextSample,
+    ...{ startSample: from.nextSample, endSample: range.end },
+    workers: isSmall ? 0 : defaultWorkers(tokenizer.placement.device),
   });
   const unreadable = () => [...from.unreadable, ...loader.unreadable];
   const save = () =>

@@ -49,6 +49,8 @@ const data = z.strictObject({
   /** Share of the picture's area that a random crop keeps: from, to. */
   cropScale: z.tuple([share.gt(0), share.gt(0)]).default([0.8, 1]),
   flip: z.boolean().default(true),
+  /** Threads that read; default: some beside a GPU, none on a CPU (data/threaded-loader.ts). */
+  workers: z.int().nonnegative().optional(),
   /** Files decoded at the same time, and batches kept ready. */
   concurrency: count.default(4),
   prefetch: count.default(2),

@@ -1,6 +1,6 @@
 // What a run would be, without its folder: the plan, and memory and time from a few steps that are really made.
 import { openTrainingData } from "../codec/latent-source.js";
-import { Loader } from "../data/loader.js";
+import { createLoader } from "../data/threaded-loader.js";
 import { parameters } from "../nn/parameters.js";
 import { costOf } from "../tokenizer/cost.js";
 import { memory, pickDevice, resetPeakMemory, synchronize } from "../torch/index.js";
@@ -46,7 +46,8 @@ export async function dryRun(config: TrainConfig): Promise<DryRun> {
   resetPeakMemory(device);
   const before = memory(device).allocatedBytes;
   const recipe = await createRecipe(sliced, device);
-  const loader = recipe.openLoader?.(0) ?? new Loader(source, loaderOptions(sliced, 0, alone));
+  const loader =
+    recipe.openLoader?.(0) ?? createLoader(source, loaderOptions(sliced, 0, { ...alone, device }));
   try {
     const microMs = await timeSteps(recipe, loader, device);
     const { tokens, latentSize } = recipe.latent ?? costOf(config.model, inputSize(config));

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { openTrainingData } from "../codec/latent-source.js";
 import { ConfigError } from "../config-error.js";
 import { type BatchReader, JointLoader, stillClips } from "../data/joint-loader.js";
-import { Loader } from "../data/loader.js";
 import { openSource, type Source } from "../data/source.js";
+import { createLoader, defaultWorkers } from "../data/threaded-loader.js";
 import { setFused } from "../nn/fused/choose.js";
 import { setFlag, setNumThreads, torchVersion } from "../torch/index.js";
 import { version } from "../version.js";
@@ -46,7 +46,7 @@ export async function openSources({ data, evaluate, model }: TrainConfig): Promi
 }
 
 /** A process among those that train together, as Team has it. */
-type Place = Pick<Team, "rank" | "size">;
+type Place = Pick<Team, "rank" | "size" | "device">;
 
 /** What training reads from a sample on: one set, or videos and pictures in turn. */
 export function openLoader(
@@ -55,7 +55,7 @@ export function openLoader(
   { startSample, place }: { startSample: number; place: Place },
 ): BatchReader {
   const open = (set: Source) => (start: number) =>
-    new Loader(set, loaderOptions(config, start, place));
+    createLoader(set, loaderOptions(config, start, place));
   const share = config.data.images?.share;
   if (!pictures || share === undefined) return open(training)(startSample);
   const { batchSize } = config.train;
@@ -70,7 +70,7 @@ export function openLoader(
 export function loaderOptions(
   config: TrainConfig,
   startSample: number,
-  { rank, size: worldSize }: Place,
+  { rank, size: worldSize, device }: Place,
 ) {
   const { data, train, seed } = config;
   const parts = worldSize * train.accumulate;
@@ -83,12 +83,13 @@ export function loaderOptions(
         `received ${count}. The mean of parts is the batch's only where they are of one size.`,
     );
   const { size, concurrency, prefetch, cacheMiB, shuffleBuffer } = data;
+  const { workers = defaultWorkers(device, worldSize) } = data;
   const still = { scale: [1, 1], ratio: [1, 1] } as const;
   const ranges = data.augment ? { scale: data.cropScale } : still;
   const flip = data.augment && data.flip ? 0.5 : 0;
   return {
     ...{ batchSize: train.batchSize, size, augment: true, seed, startSample },
-    ...{ concurrency, prefetch, cacheMiB, shuffleBuffer, ranges: { ...ranges, flip } },
+    ...{ workers, concurrency, prefetch, cacheMiB, shuffleBuffer, ranges: { ...ranges, flip } },
     buckets: trainingBuckets(config),
     ...{ rank, worldSize },
   };
