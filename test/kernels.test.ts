@@ -51,15 +51,19 @@ function check(name: string): Check[] {
 }
 
 describe.skipIf(!isLinux)("a kernel gives its twin's outputs and gradients:", () => {
-  test.each(["add-norm", "gated-silu", "rotate-split", "unit-distance", "boxes", "adamw"])(
-    "%s",
-    { timeout: 300_000 },
-    (name) => {
-      const checks = check(name);
-      expect(checks.filter(({ ok }) => !ok)).toEqual([]);
-      expect(checks.length).toBeGreaterThan(1);
-    },
-  );
+  test.each([
+    "add-norm",
+    "gated-silu",
+    "rotate-split",
+    "attention",
+    "unit-distance",
+    "boxes",
+    "adamw",
+  ])("%s", { timeout: 300_000 }, (name) => {
+    const checks = check(name);
+    expect(checks.filter(({ ok }) => !ok)).toEqual([]);
+    expect(checks.length).toBeGreaterThan(1);
+  });
 });
 
 describe.skipIf(!isLinux)("a run on kernels", () => {

@@ -94,11 +94,15 @@ void* load(const std::string& code, const std::string& name) {
   return kernel;
 }
 
-void launch(void* function, const unsigned* grid, const unsigned* block, void** parameters, int device) {
+void launch(void* function, const unsigned* grid, const unsigned* block, unsigned shared, void** parameters, int device) {
   static const auto run = driver<decltype(cuLaunchKernel)>("cuLaunchKernel");
   c10::cuda::CUDAGuard guard(static_cast<c10::DeviceIndex>(device));
+  if (shared > 48 << 10)  // more has to be asked for
+    check(driver<decltype(cuKernelSetAttribute)>("cuKernelSetAttribute")(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, static_cast<int>(shared),
+                                                                         static_cast<CUkernel>(function), device),
+          "shared memory of a kernel");
   auto stream = c10::cuda::getCurrentCUDAStream(static_cast<c10::DeviceIndex>(device)).stream();
-  check(run(reinterpret_cast<CUfunction>(function), grid[0], grid[1], grid[2], block[0], block[1], block[2], 0, stream, parameters, nullptr),
+  check(run(reinterpret_cast<CUfunction>(function), grid[0], grid[1], grid[2], block[0], block[1], block[2], shared, stream, parameters, nullptr),
         "launching a kernel");
 }
 

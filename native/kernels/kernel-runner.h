@@ -8,7 +8,7 @@ struct KernelRunner {
   bool onHost;  // its kernels work on the host's tensors
   std::string (*compile)(const std::string& source, const std::vector<std::string>& options);
   void* (*load)(const std::string& code, const std::string& name);
-  /// On the device's current stream; `parameters` are the arguments' addresses.
-  void (*launch)(void* function, const unsigned* grid, const unsigned* block, void** parameters, int device);
+  /// On the device's current stream; `parameters` are the arguments' addresses, `shared` bytes of shared memory besides the kernel's own.
+  void (*launch)(void* function, const unsigned* grid, const unsigned* block, unsigned shared, void** parameters, int device);
   std::array<int, 2> (*traits)(int device);  // compute capability (90), multiprocessors
 };

@@ -137,7 +137,7 @@ void launchKernel(const Launch& launch, const std::vector<Argument>& arguments, 
       case Argument::kValue: throw std::invalid_argument("A kernel takes slots and numbers only.");
     }
   }
-  launch.runner->launch(launch.function, launch.grid, launch.block, parameters.data(), device);
+  launch.runner->launch(launch.function, launch.grid, launch.block, launch.shared, parameters.data(), device);
 }
 
 std::vector<Export> launchExports() {

@@ -139,6 +139,7 @@ Step toStep(const Call& call, napi_value value) {
   step.isKernel = isNullish(env, op);
   if (step.isKernel) {
     step.launch = toLaunch(call, property(env, value, "kernel"), property(env, value, "grid"), property(env, value, "block"));
+    step.launch.shared = static_cast<unsigned>(toInt(env, property(env, value, "shared")));
     for (napi_value item : values) step.arguments.push_back(toArgument(call, item));
     return step;
   }

@@ -17,7 +17,7 @@ struct Argument {
 struct Launch {
   const KernelRunner* runner = nullptr;
   void* function = nullptr;
-  unsigned grid[3] = {1, 1, 1}, block[3] = {1, 1, 1};
+  unsigned grid[3] = {1, 1, 1}, block[3] = {1, 1, 1}, shared = 0;
 };
 
 /// Calls a kernel on the current stream; `slots` are what kSlot and kSlots point into.

@@ -6,6 +6,7 @@ import { adamw, graph } from "./kernels/optimizer.mjs";
 import { lpips, unitDistance } from "./kernels/perceptual.mjs";
 import {
   addNormCase,
+  attentionCase,
   copy,
   gatedSiluCase,
   rotateSplitCase,
@@ -17,6 +18,7 @@ const cases = {
   "add-norm": addNormCase,
   "gated-silu": gatedSiluCase,
   "rotate-split": rotateSplitCase,
+  attention: attentionCase,
   "unit-distance": unitDistance,
   boxes,
   lpips,

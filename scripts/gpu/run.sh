@@ -52,7 +52,7 @@ each() {
   done
 }
 
-kernels() { each kernels.mjs 90 copy add-norm gated-silu rotate-split unit-distance lpips adamw graph tower; }
+kernels() { each kernels.mjs 90 copy add-norm gated-silu rotate-split attention unit-distance lpips adamw graph tower; }
 
 speed() {
   for round in 1 2; do
@@ -77,11 +77,11 @@ race() {
     ) &
   done
   build
-  each kernels.mjs 60 add-norm gated-silu rotate-split unit-distance boxes lpips adamw tower
+  each kernels.mjs 60 add-norm gated-silu rotate-split attention unit-distance boxes lpips adamw tower
   for _ in $(seq 120); do [ -e "$work/gate.train.ready" ] && break; sleep 0.5; done
   PROFILE=1 each speed.mjs 60 "train-lpips" "train"
   each speed.mjs 60 encode decode roundtrip
-  TORCH_BLAS_PREFER_CUBLASLT=1 each speed.mjs 60 "train"
+  SELF_ATTENTION=0 each speed.mjs 60 "train" encode
   each speed.mjs 60 "curves plain" "curves graph"
   for name in train-lpips train; do
     touch "$work/gate.$name"
@@ -93,7 +93,7 @@ race() {
 
 # The least that says whether the training kernels are right and how fast they are, after build: about two minutes.
 last() {
-  each kernels.mjs 40 add-norm rotate-split boxes lpips tower
+  each kernels.mjs 40 add-norm rotate-split attention boxes lpips tower
   PROFILE=1 each speed.mjs 40 "train-lpips" "train"
   each speed.mjs 40 encode decode roundtrip
   each speed.mjs 40 "curves plain" "curves graph"

@@ -119,7 +119,7 @@ function kernelsOf(made) {
 
 function kindOf(name) {
   if (
-    /add_norm|gated_silu|rotate_split|unit_distance|column_sum|adamw|grad_squares|clip_factor/.test(
+    /add_norm|gated_silu|rotate_split|unit_distance|column_sum|adamw|grad_squares|clip_factor|modulate|_boxes|squared_error|planes_to/.test(
       name,
     )
   )
@@ -199,6 +199,9 @@ function curves(way) {
 }
 
 const [, , title, way = "graph"] = process.argv;
+// SELF_ATTENTION=0: libtorch's attention in place of our kernel's
+if (process.env.SELF_ATTENTION)
+  (await dist("nn/fused/self-attention")).setSelfAttention(Number(process.env.SELF_ATTENTION));
 setFlag("tf32", true);
 setFlag("cudnnBenchmark", true);
 try {

@@ -1,7 +1,7 @@
 // Multi-head self-attention with rotary positions: full, softmax in float32 inside libtorch's kernel.
-import { scaledDotProductAttention, type Tensor } from "../torch/index.js";
+import type { Tensor } from "../torch/index.js";
 import type { Branch } from "./fused/add-norm.js";
-import { rotatedHeads } from "./fused/rotated-heads.js";
+import { selfAttention } from "./fused/self-attention.js";
 import { Linear } from "./linear.js";
 import type { Rope } from "./rope.js";
 
@@ -25,8 +25,6 @@ export class Attention {
 
   /** All but the last product. */
   branch(x: Tensor, rope: Rope): Branch {
-    const [q, k, v] = rotatedHeads(x, this.qkv, rope, this.heads); // [B, heads, N, headDim]
-    const attended = scaledDotProductAttention(q, k, v);
-    return { x: attended.transpose(1, 2).flatten(2), linear: this.proj };
+    return { x: selfAttention(x, this.qkv, rope, this.heads), linear: this.proj };
   }
 }

@@ -78,9 +78,7 @@ export function loadKernel(
 function compile(file: string, device: string, constants: readonly string[]): ArrayBuffer {
   const architecture = `--gpu-architecture=sm_${deviceTraits(device).capability}`;
   const options = [architecture, "--std=c++17", ...constants];
-  const source = ["common.h", `${file}.cu`]
-    .map((part) => readFileSync(join(sources, part), "utf8"))
-    .join("\n");
+  const source = ["common.h", `${file}.cu`].map(sourceOf).join("\n");
   const hash = createHash("sha256")
     .update(JSON.stringify([source, options]))
     .digest("hex");
@@ -93,6 +91,12 @@ function compile(file: string, device: string, constants: readonly string[]): Ar
   if (!existsSync(path)) writeFileAtomic(path, new Uint8Array(code));
   modules.set(hash, code);
   return code;
+}
+
+/** A file of native/kernels/ with those that it includes. */
+function sourceOf(name: string): string {
+  const text = readFileSync(join(sources, name), "utf8");
+  return text.replace(/^#include "(.+)"$/gm, (_, other: string) => sourceOf(other));
 }
 
 /** Runs a kernel on the current stream, without gradient. Tensors are on one device and contiguous. */

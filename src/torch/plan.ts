@@ -22,6 +22,8 @@ export interface KernelStep {
   readonly kernel: Kernel;
   readonly grid: Size;
   readonly block: Size;
+  /** Bytes of shared memory besides the kernel's own. */
+  readonly shared?: number;
   readonly args: readonly StepArgument[];
 }
 
@@ -123,9 +125,9 @@ function encodeSteps({ steps }: Pass, slotOf: (name: string) => number) {
         ),
         results: step.results.map((result) => (result === null ? -1 : slotOf(result))),
       };
-    const { kernel, grid, block, args } = step;
+    const { kernel, grid, block, shared = 0, args } = step;
     return {
-      ...{ kernel: kernel.id, grid, block },
+      ...{ kernel: kernel.id, grid, block, shared },
       args: args.map((item) => {
         if (typeof item === "string") return ["slot", slotOf(item)];
         return "int" in item ? ["int", item.int] : ["float", item.float];

@@ -83,7 +83,7 @@ void runThreads() {
   }
 }
 
-void launchOnHost(void* function, const unsigned* grid, const unsigned* size, void** parameters, int) {
+void launchOnHost(void* function, const unsigned* grid, const unsigned* size, unsigned, void** parameters, int) {
   auto* kernel = static_cast<Kernel*>(function);
   const size_t count = static_cast<size_t>(size[0]) * size[1] * size[2];
   std::vector<float> exchange(2 * count);

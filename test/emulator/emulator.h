@@ -51,6 +51,45 @@ inline float __shfl_xor_sync(unsigned, float x, int offset) {
   return exchange[2 * (self ^ offset) + half];
 }
 
+// The tensor cores' words, as native/kernels/attention.h has them for a GPU: what each lane holds is PTX's layout.
+#define SHARED_MEMORY(name) static unsigned char name[256 << 10]
+inline void __syncwarp() { waitForWarp(); }
+inline float power2(float x) { return exp2f(x); }
+static uint64_t held[2][1024][6];
+/// What every lane of the warp gives, seen by all.
+template <size_t count>
+inline const uint64_t (*gather(const uint64_t (&mine)[count]))[6] {
+  const int self = threadNumber(), half = (*turn)++ % 2;
+  for (size_t i = 0; i < count; i++) held[half][self][i] = mine[i];
+  waitForWarp();
+  return &held[half][self / 32 * 32];
+}
+template <typename From>
+inline void loadAny(unsigned (&x)[4], const From* from, bool isTransposed) {
+  const uint64_t mine[1] = {reinterpret_cast<uint64_t>(from)};
+  const auto* all = gather(mine);
+  const int lane = threadNumber() % 32, row = lane / 4, column = lane % 4 * 2;
+  for (int i = 0; i < 4; i++) {
+    auto at = [&](int r, int c) { return static_cast<unsigned>(reinterpret_cast<const unsigned short*>(all[8 * i + r][0])[c]); };
+    x[i] = isTransposed ? at(column, row) | at(column + 1, row) << 16 : at(row, column) | at(row, column + 1) << 16;
+  }
+}
+template <typename From>
+inline void loadMatrices(unsigned (&x)[4], const From* from) { loadAny(x, from, false); }
+template <typename From>
+inline void loadTransposed(unsigned (&x)[4], const From* from) { loadAny(x, from, true); }
+inline void multiplyAdd(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  const uint64_t mine[6] = {a[0], a[1], a[2], a[3], b0, b1};
+  const auto* all = gather(mine);
+  const int lane = threadNumber() % 32;
+  auto half = [](uint64_t word, int i) { return __uint_as_float(i % 2 ? static_cast<unsigned>(word) & 0xffff0000u : static_cast<unsigned>(word) << 16); };
+  for (int i = 0; i < 4; i++) {
+    const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+    for (int k = 0; k < 16; k++)
+      c[i] += half(all[row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2], k) * half(all[column * 4 + k % 8 / 2][4 + k / 8], k);
+  }
+}
+
 // How the emulator calls a kernel whose arguments it does not know.
 template <typename... Arguments, size_t... indices>
 inline void callWith(void (*kernel)(Arguments...), void** parameters, std::index_sequence<indices...>) {

@@ -19,9 +19,12 @@ type Heads = [queries: Tensor, keys: Tensor, values: Tensor];
 /** x [B, N, D] through a linear of 3 D outputs, q, k, v -> three [B, heads, N, headDim], q and k turned */
 export function rotatedHeads(x: Tensor, linear: Linear, rope: Rope, heads: number): Heads {
   if (!suitsKernels(x, linear.bias)) return rotatedHeadsTwin(x, linear, rope, heads);
-  const all = linear.product(x);
-  const plan = planOf(all, linear.bias, heads);
-  const made = plan.run(all, linear.bias, rope.cos, rope.sin); // [B, N, heads, headDim]
+  return rotateProduct(linear.product(x), linear.bias, rope, heads);
+}
+
+/** The same of the product x W^T [B, N, 3 D], where kernels run. */
+export function rotateProduct(all: Tensor, bias: Tensor, rope: Rope, heads: number): Heads {
+  const made = planOf(all, bias, heads).run(all, bias, rope.cos, rope.sin); // [B, N, heads, headDim]
   return made.map((part) => part.transpose(1, 2)) as Heads;
 }
 
