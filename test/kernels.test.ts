@@ -54,6 +54,7 @@ describe.skipIf(!isLinux)("a kernel gives its twin's outputs and gradients:", ()
   test.each([
     "add-norm",
     "gated-silu",
+    "modulate",
     "rotate-split",
     "attention",
     "unit-distance",

@@ -1,18 +1,20 @@
 // Ours at the shapes of bench/dit_anchor.py, one JSON line a case: training steps and 50 guided DDIM steps of DiT-L and DiT-XL.
-// Runs inside the unpacked package's folder; DEVICE=cpu tries it at a tiny size.
-const {
-  AdamW,
-  LatentGenerator,
-  addNoise,
-  autocast,
-  clipGradNorm,
-  defineGenerator,
-  indices,
-  memory,
-  moveTo,
-} = await import("vitok");
-const { parameters, randn, resetPeakMemory, scope, setFlag, synchronize, updateEma, zerosLike } =
-  await import("vitok");
+// Beside node_modules/ of the installed package; DEVICE=cpu tries it at a tiny size.
+const root = process.env.VITOK_DIST ?? new URL("./node_modules/vitok/dist/", import.meta.url).href;
+const dist = (path) => import(`${root}${path}.js`);
+const torch = await dist("torch/index");
+const { autocast, Graph, keep, memory, randn, resetPeakMemory, scope, setFlag, synchronize } =
+  torch;
+const { defineGenerator } = await dist("generator/config");
+const { addNoise } = await dist("generator/diffusion");
+const { indices, LatentGenerator } = await dist("generator/latent-generator");
+const { mse } = await dist("losses/pixel");
+const { AdamW } = await dist("nn/adamw");
+const { clipGradNorm } = await dist("nn/clip");
+const { updateEma } = await dist("nn/ema");
+const { FusedAdamW } = await dist("nn/fused-adamw");
+const { setFused } = await dist("nn/fused/choose");
+const { moveTo, parameters } = await dist("nn/parameters");
 
 const device = process.env.DEVICE ?? "cuda:0";
 const isGpu = device.startsWith("cuda");
@@ -40,34 +42,60 @@ function createGenerator({ variant, side = 16 }) {
   return LatentGenerator.create(config, facts, { device });
 }
 
+/** plain: libtorch's operators; graph: kernels, working copies, average and update in one, recorded. WAY chooses; default graph. */
+const way = process.env.WAY ?? (isGpu ? "graph" : "plain");
+setFused(way !== "plain");
+
 function trainCase({ batch, side = 16, ...rest }) {
   const generator = createGenerator({ ...rest, side });
   const { dit } = generator;
-  const weights = [...parameters(dit)].map(([, tensor]) => tensor);
-  const averages = weights.map((tensor) => zerosLike(tensor.detach()));
-  const optimizer = new AdamW(parameters(dit), { betas: [0.9, 0.999], weightDecay: 0 });
+  const averages = Object.fromEntries(
+    [...parameters(dit)].map(([name, tensor]) => [name, keep(tensor.detach().clone())]),
+  );
+  const optimizer = createOptimizer(dit, averages);
   const shape = [batch, side * side, 16];
   const [x, noise] = [randn(shape, { device }), randn(shape, { device })];
   const timesteps = Array.from({ length: batch }, (_, i) => (i * 37) % 1000);
   const labels = indices(timesteps, device);
   const sample = addNoise("noise", x, { noise, timesteps });
-  const run = () =>
-    scope(() => {
-      optimizer.zeroGrad();
-      const predicted = autocast({ device, dtype: "bfloat16" }, () =>
-        dit.forward(sample.noised, sample.timesteps, labels, { grid: generator.facts.grid }),
-      );
-      predicted.sub(noise).square().mean().backward();
-      clipGradNorm(weights, 1);
-      optimizer.step(1e-4);
-      updateEma(averages, weights, 0.9999);
-    });
+  const step = () => {
+    optimizer.zeroGrad();
+    const predicted = autocast({ device, dtype: "bfloat16" }, () =>
+      dit.forward(sample.noised, sample.timesteps, labels, { grid: generator.facts.grid }),
+    );
+    mse(predicted, noise).backward();
+    optimizer.update();
+  };
+  const graph = way === "graph" && Graph.capture(step, { device });
   const dispose = () => {
+    if (graph) graph.dispose();
     optimizer.zeroGrad();
     optimizer.dispose();
     generator.dispose();
+    for (const tensor of Object.values(averages)) tensor.dispose();
   };
-  return { run, dispose };
+  return { run: () => (graph ? graph.replay() : scope(step)), dispose };
+}
+
+function createOptimizer(dit, averages) {
+  const options = { betas: [0.9, 0.999], weightDecay: 0 };
+  if (way !== "plain") {
+    const adamw = new FusedAdamW(parameters(dit), { ...options, averages });
+    adamw.setRate(1e-4, 0.9999);
+    const update = () => {
+      adamw.clip(1);
+      adamw.update();
+    };
+    return { zeroGrad: () => adamw.zeroGrad(), update, dispose: () => adamw.dispose() };
+  }
+  const adamw = new AdamW(parameters(dit), options);
+  const weights = [...parameters(dit)].map(([, tensor]) => tensor);
+  const update = () => {
+    clipGradNorm(weights, 1);
+    adamw.step(1e-4);
+    updateEma(Object.values(averages), weights, 0.9999);
+  };
+  return { zeroGrad: () => adamw.zeroGrad(), update, dispose: () => adamw.dispose() };
 }
 
 function sampleCase({ batch, side = 16, steps, ...rest }) {
@@ -98,6 +126,7 @@ for (const { name, ...options } of cases) {
   console.log(
     JSON.stringify({
       name,
+      way,
       batch,
       ms: +ms.toFixed(2),
       img_s: +((batch / ms) * 1e3).toFixed(3),

@@ -9,6 +9,7 @@ import {
   attentionCase,
   copy,
   gatedSiluCase,
+  modulateCase,
   rotateSplitCase,
   tower,
 } from "./kernels/transformer.mjs";
@@ -17,6 +18,7 @@ const cases = {
   copy,
   "add-norm": addNormCase,
   "gated-silu": gatedSiluCase,
+  modulate: modulateCase,
   "rotate-split": rotateSplitCase,
   attention: attentionCase,
   "unit-distance": unitDistance,

@@ -52,7 +52,7 @@ each() {
   done
 }
 
-kernels() { each kernels.mjs 90 copy add-norm gated-silu rotate-split attention unit-distance lpips adamw graph tower; }
+kernels() { each kernels.mjs 90 copy add-norm gated-silu modulate rotate-split attention unit-distance lpips adamw graph tower; }
 
 speed() {
   for round in 1 2; do
@@ -77,7 +77,7 @@ race() {
     ) &
   done
   build
-  each kernels.mjs 60 add-norm gated-silu rotate-split attention unit-distance boxes lpips adamw tower
+  each kernels.mjs 60 add-norm gated-silu modulate rotate-split attention unit-distance boxes lpips adamw tower
   for _ in $(seq 120); do [ -e "$work/gate.train.ready" ] && break; sleep 0.5; done
   PROFILE=1 each speed.mjs 60 "train-lpips" "train"
   each speed.mjs 60 encode decode roundtrip

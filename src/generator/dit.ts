@@ -3,11 +3,12 @@
 // B batch, N tokens, c latent channels, D width.
 import { Attention } from "../nn/attention.js";
 import type { Checkpointing } from "../nn/checkpointing.js";
+import { type GatedStream, gatedSum, modulate } from "../nn/fused/modulate.js";
 import { Linear } from "../nn/linear.js";
 import { parameter } from "../nn/parameters.js";
 import { type Grid, type Rope, RopeTables } from "../nn/rope.js";
 import { SwiGLU } from "../nn/swiglu.js";
-import { call, cat, keep, layerNorm, Tensor } from "../torch/index.js";
+import { call, cat, keep, Tensor } from "../torch/index.js";
 import { mlpHidden } from "../tower.js";
 import { type GeneratorConfig, timeFeatures } from "./config.js";
 
@@ -43,17 +44,19 @@ export class Dit {
     const { dtype } = this.embed.weight;
     const rope = this.#ropes.at(grid, 0, x.device);
     const cond = this.#condition(timesteps, labels); // [B, D]
-    let tokens = this.embed.forward(x.to({ dtype })); // [B, N, D]
+    let stream: GatedStream = { x: this.embed.forward(x.to({ dtype })) }; // [B, N, D]
     for (const block of this.blocks)
-      tokens = checkpointing
-        ? checkpointing.run(
+      stream = checkpointing
+        ? {
             // A segment is a function of parameters and its input alone, so it makes the condition anew.
-            (input) => block.forward(input, this.#condition(timesteps, labels), rope),
-            tokens,
-          )
-        : block.forward(tokens, cond, rope);
+            x: checkpointing.run(
+              (input) => block.forward(input, this.#condition(timesteps, labels), rope),
+              stream.x,
+            ),
+          }
+        : block.extend(stream, cond, rope);
     const [shift, scale] = this.modulation.forward(cond).unsqueeze(1).chunk(2, -1); // [B, 1, D]
-    const out = this.toLatent.forward(modulate(tokens, shift!, scale!));
+    const out = this.toLatent.forward(modulate(stream, { shift: shift!, scale: scale! })[1]);
     return out.to({ dtype: "float32" });
   }
 
@@ -82,18 +85,20 @@ export class DitBlock {
 
   /** x: [B, N, D], cond: [B, D] -> [B, N, D] */
   forward(x: Tensor, cond: Tensor, rope: Rope): Tensor {
+    return gatedSum(this.extend({ x }, cond, rope));
+  }
+
+  /** Over the residual stream [B, N, D]: sum, norm, attention; sum, norm, MLP; each shifted, scaled and gated. */
+  extend(stream: GatedStream, cond: Tensor, rope: Rope): GatedStream {
     const [shift1, scale1, gate1, shift2, scale2, gate2] = this.modulation
       .forward(cond)
       .unsqueeze(1)
       .chunk(6, -1) as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]; // [B, 1, D]
-    x = x.addcmul(gate1, this.attn.forward(modulate(x, shift1, scale1), rope));
-    return x.addcmul(gate2, this.mlp.forward(modulate(x, shift2, scale2)));
+    const [x, normed] = modulate(stream, { shift: shift1, scale: scale1 });
+    const attended = { ...this.attn.branch(normed, rope), gate: gate1 };
+    const [y, normedAgain] = modulate({ x, branch: attended }, { shift: shift2, scale: scale2 });
+    return { x: y, branch: { ...this.mlp.branch(normedAgain), gate: gate2 } };
   }
-}
-
-/** norm(x) (1 + scale) + shift; the norm has no weights of its own. */
-function modulate(x: Tensor, shift: Tensor, scale: Tensor): Tensor {
-  return shift.addcmul(layerNorm(x, [x.size(-1)], undefined, undefined, 1e-6), scale.add(1));
 }
 
 /** Sinusoids of the timestep (256, longest period 10000), then two linear maps with a SiLU between. */

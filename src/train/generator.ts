@@ -17,9 +17,10 @@ import { Checkpointing } from "../nn/checkpointing.js";
 import { emaDecay, updateEma } from "../nn/ema.js";
 import { freeze, loadStateDict, parameters, stateDict } from "../nn/parameters.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
-import { autocast, noGrad, scope, type Tensor } from "../torch/index.js";
+import { autocast, noGrad, scope, stack, type Tensor } from "../torch/index.js";
 import type { TrainConfig } from "./config.js";
 import { evaluateGenerator } from "./evaluate-generator.js";
+import { createFusedLearner, FusedLearner, planRecording } from "./fused-learner.js";
 import type { GeneratorSection } from "./generator-config.js";
 import { describeLatents, posteriorOf } from "./generator-data.js";
 import { diffusionDraws, posteriorNoise } from "./keyed-noise.js";
@@ -33,6 +34,7 @@ import {
   type StepResult,
   type TrainBatch,
 } from "./recipe.js";
+import { RecordedStep, readNumbers, type StepNumbers } from "./recorded-step.js";
 
 export type GeneratorTrainConfig = TrainConfig & { readonly generator: GeneratorSection };
 
@@ -41,20 +43,22 @@ export const isGeneratorConfig = (config: TrainConfig): config is GeneratorTrain
   config.generator !== undefined;
 
 /** Everything that a step needs of one sample, [B, L, c] and [B]. */
-interface Sample {
+type Sample = {
   readonly noised: Tensor;
   readonly target: Tensor;
   readonly timesteps: Tensor;
   readonly labels: Tensor;
-}
+};
 
 export class GeneratorRecipe implements Recipe {
   readonly numbers = {};
   readonly optimizer: Learner;
   readonly flopsPerSample: number;
+  readonly notes: readonly string[];
   readonly latent: { readonly tokens: number; readonly latentSize: number };
   readonly #average: LatentGenerator;
   readonly #scratch = mkdtempSync(join(tmpdir(), "vitok-"));
+  readonly #recorded: RecordedStep<Sample> | undefined;
 
   private constructor(
     private readonly config: GeneratorTrainConfig,
@@ -63,9 +67,15 @@ export class GeneratorRecipe implements Recipe {
     private readonly tokenizer: Tokenizer,
     private readonly together: Together,
   ) {
-    const { group } = together;
-    this.optimizer = createLearner(parameters(generator.dit), { ...config.train, group });
     this.#average = averageOf(generator, device);
+    const { train } = config;
+    const averages = stateDict(this.#average.dit);
+    const learning = parameters(generator.dit);
+    const fused = createFusedLearner(learning, { train, device, together, averages });
+    this.optimizer = fused ?? createLearner(learning, { ...train, group: together.group });
+    const recording = planRecording(config, { device, learner: this.optimizer });
+    this.notes = recording.notes;
+    if (fused && recording.records) this.#recorded = this.#record(fused);
     const { t, h, w } = generator.facts.grid;
     const tokens = t * h * w;
     this.flopsPerSample = 6 * generatorCost(generator.config, tokens).macs;
@@ -132,27 +142,65 @@ export class GeneratorRecipe implements Recipe {
   step(batch: TrainBatch, step: number): StepResult {
     const { train, generator } = this.config;
     return scope(() => {
-      this.optimizer.zeroGrad();
-      const sample = this.#draw(batch);
-      const losses = split(sample, train.accumulate).map((part, index, { length }) => {
-        if (index === length - 1) this.optimizer.arm();
-        return this.#backward(part);
-      });
-      const sum = losses.reduce((total, value) => total + value, 0);
-      const gradNorm = this.optimizer.clip(train.maxGradNorm).item();
-      const { loss } = this.together.average({ loss: sum });
-      if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
-        throw new NonFiniteError(
-          `Expected a finite loss and gradient, received loss ${loss} and gradient norm ${gradNorm}.`,
-        );
+      const numbers = readNumbers(this.#gradients(this.#draw(batch)));
       const lr = rateAt(train, step);
+      const result = this.#resultOf(numbers, lr);
+      const decay = Math.min(generator.emaDecay, emaDecay(step));
+      if (this.optimizer instanceof FusedLearner) {
+        this.optimizer.setRate(lr, decay);
+        this.optimizer.update();
+        return result;
+      }
       this.optimizer.step(lr);
       const [weights, averages] = [this.generator, this.#average].map(({ dit }) =>
         [...parameters(dit)].map(([, tensor]) => tensor),
       ) as [Tensor[], Tensor[]];
-      updateEma(averages, weights, Math.min(generator.emaDecay, emaDecay(step)));
-      return { loss, terms: { mse: loss }, gradNorm, lr };
+      updateEma(averages, weights, decay);
+      return result;
     });
+  }
+
+  /** As step(), where steps are recorded. Where a gradient is no number, the GPU leaves the update out. */
+  start(batch: TrainBatch, step: number): (() => StepResult) | undefined {
+    if (!this.#recorded) return undefined;
+    const { train, generator } = this.config;
+    const lr = rateAt(train, step);
+    const decay = Math.min(generator.emaDecay, emaDecay(step));
+    (this.optimizer as FusedLearner).setRate(lr, decay);
+    const { read, events } = this.#recorded.start(() => this.#draw(batch));
+    return () => ({ ...this.#resultOf(read(), lr), events });
+  }
+
+  #record(learner: FusedLearner): RecordedStep<Sample> {
+    const work = (sample: Sample) => {
+      const numbers = this.#gradients(sample);
+      learner.update();
+      return numbers;
+    };
+    return new RecordedStep<Sample>({ device: this.device, work });
+  }
+
+  /** The step's gradients, clipped: their norm before, and each micro-batch's share of the loss. */
+  #gradients(sample: Sample): Record<string, Tensor> {
+    const { accumulate, maxGradNorm } = this.config.train;
+    this.optimizer.zeroGrad();
+    const losses = split(sample, accumulate).map((part, index, { length }) => {
+      if (index === length - 1) this.optimizer.arm();
+      return this.#backward(part);
+    });
+    return { loss: stack(losses), gradNorm: this.optimizer.clip(maxGradNorm) };
+  }
+
+  /** @throws NonFiniteError */
+  #resultOf({ loss: shares = [], gradNorm: norms = [] }: StepNumbers, lr: number): StepResult {
+    const sum = shares.reduce((total, share) => total + share, 0);
+    const { loss } = this.together.average({ loss: sum });
+    const [gradNorm = Number.NaN] = norms;
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
+      throw new NonFiniteError(
+        `Expected a finite loss and gradient, received loss ${loss} and gradient norm ${gradNorm}.`,
+      );
+    return { loss, terms: { mse: loss }, gradNorm, lr };
   }
 
   /** Latents of a batch with noise in them; every choice is keyed by the sample's index. */
@@ -178,7 +226,7 @@ export class GeneratorRecipe implements Recipe {
   }
 
   /** Adds a micro-batch's share to the gradients; its share of the loss. */
-  #backward({ share, ...sample }: Sample & { share: number }): number {
+  #backward({ share, ...sample }: Sample & { share: number }): Tensor {
     const { precision, checkpointing: isSaving } = this.config.train;
     const autocasting = <T>(fn: () => T) => autocast({ device: this.device, dtype: precision }, fn);
     return scope(() => {
@@ -191,7 +239,7 @@ export class GeneratorRecipe implements Recipe {
       const loss = mse(predicted, target).mul(share);
       if (checkpointing) checkpointing.backward(loss);
       else loss.backward();
-      return loss.item();
+      return loss.detach();
     });
   }
 
@@ -212,6 +260,7 @@ export class GeneratorRecipe implements Recipe {
 
   dispose(): void {
     rmSync(this.#scratch, { recursive: true, force: true });
+    this.#recorded?.dispose();
     this.optimizer.zeroGrad();
     this.optimizer.dispose();
     this.generator.dispose();

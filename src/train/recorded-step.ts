@@ -12,6 +12,7 @@ import {
   scope,
   type Tensor,
 } from "../torch/index.js";
+import type { RunEvent } from "./recipe.js";
 
 /** By name, the elements of what a step's work gave. */
 export type StepNumbers = Record<string, number[]>;
@@ -20,8 +21,13 @@ export interface RecordedStepOptions<I extends Inputs> {
   readonly device: string;
   /** The step on inputs that keep their places, giving what is to be read. It must not wait for the GPU. */
   readonly work: (inputs: Placed<I>) => Record<string, Tensor>;
-  /** Told once, where the work cannot be recorded: it goes on without. */
-  readonly onTrouble: (reason: string) => void;
+}
+
+export interface StartedStep {
+  /** Waits for the step's numbers. */
+  read(): StepNumbers;
+  /** What is to be known of its start: that it could not be recorded, once, and goes on without. */
+  readonly events: readonly RunEvent[];
 }
 
 interface Output {
@@ -38,6 +44,7 @@ export class RecordedStep<I extends Inputs> {
   #graph: Graph<Output> | undefined;
   #runs = 0;
   #cannotRecord: boolean;
+  readonly #events: RunEvent[] = [];
   readonly #stream: Stream | undefined;
   /** Two streams to read by, each waiting for one run only; and what was not read yet. */
   readonly #readers: readonly (Stream | undefined)[];
@@ -51,15 +58,16 @@ export class RecordedStep<I extends Inputs> {
     this.#readers = [stream(), stream()];
   }
 
-  /** Queues a step on inputs of the shapes of the first ones; the function returned waits for its numbers. */
-  start(make: () => I): () => StepNumbers {
+  /** Queues a step on inputs of the shapes of the first ones. */
+  start(make: () => I): StartedStep {
     const turn = this.#runs % 2;
     this.#unread[turn]?.(); // the run before the last is over: its buffers are used again
     this.#inputs ??= new StaticInputs(make, this.options.device);
     const inputs = this.#inputs;
     return scope(() => {
       inputs.write(make);
-      return this.#readLater(this.#run(inputs.tensors), turn);
+      const read = this.#readLater(this.#run(inputs.tensors), turn);
+      return { read, events: this.#events.splice(0) };
     });
   }
 
@@ -78,12 +86,13 @@ export class RecordedStep<I extends Inputs> {
   }
 
   #record(work: () => Output): void {
-    const { device, onTrouble } = this.options;
+    const { device } = this.options;
     try {
       this.#graph = Graph.capture(work, { device, warmups: 0, stream: this.#stream! });
     } catch (error) {
       this.#cannotRecord = true;
-      onTrouble(error instanceof Error ? error.message : String(error));
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#events.push({ kind: "graph", text: `steps cannot be recorded: ${reason}` });
     }
   }
 

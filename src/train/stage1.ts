@@ -57,7 +57,6 @@ export class Stage1 implements Recipe {
   /** Of batches of the first one's shape. */
   readonly #recorded: RecordedStep<StepInputs> | undefined;
   #recordedShape: string | undefined;
-  readonly #troubles: string[] = [];
 
   constructor(
     private readonly config: TrainConfig,
@@ -72,12 +71,11 @@ export class Stage1 implements Recipe {
     const { tokenizer, notes } = startTokenizer(config, device, { isExact: false });
     this.tokenizer = tokenizer;
     const learning = parameters(tokenizer);
-    this.optimizer =
-      createFusedLearner(learning, { train, device, together }) ??
-      createLearner(learning, { ...train, group: together.group });
+    const fused = createFusedLearner(learning, { train, device, together });
+    this.optimizer = fused ?? createLearner(learning, { ...train, group: together.group });
     const recording = planRecording(config, { device, learner: this.optimizer });
     this.notes = [...notes, ...recording.notes];
-    if (recording.records) this.#recorded = this.#record();
+    if (fused && recording.records) this.#recorded = this.#record(fused);
   }
 
   get variant(): string {
@@ -110,21 +108,17 @@ export class Stage1 implements Recipe {
     if (!this.#recorded || shape !== this.#recordedShape) return undefined;
     const lr = cosineSchedule(this.config.train, step);
     (this.optimizer as FusedLearner).setRate(lr);
-    const read = this.#recorded.start(() => this.#inputsOf(batch));
-    const events = this.#troubles.splice(0).map((text) => ({ kind: "graph", text }));
+    const { read, events } = this.#recorded.start(() => this.#inputsOf(batch));
     return () => ({ ...this.#resultOf(read(), lr), events });
   }
 
-  #record(): RecordedStep<StepInputs> {
-    return new RecordedStep<StepInputs>({
-      device: this.device,
-      work: (inputs) => {
-        const numbers = this.#gradients(inputs, []);
-        (this.optimizer as FusedLearner).update();
-        return numbers;
-      },
-      onTrouble: (reason) => void this.#troubles.push(`steps cannot be recorded: ${reason}`),
-    });
+  #record(learner: FusedLearner): RecordedStep<StepInputs> {
+    const work = (inputs: StepTensors) => {
+      const numbers = this.#gradients(inputs, []);
+      learner.update();
+      return numbers;
+    };
+    return new RecordedStep({ device: this.device, work });
   }
 
   #inputsOf(batch: Batch): StepInputs {

@@ -69,9 +69,6 @@ describe("a step that is recorded", () => {
         weight.add_(x);
         return { sum: weight.sum(), each: weight.mul(2) };
       },
-      onTrouble: (reason) => {
-        throw new Error(reason);
-      },
     });
     return { weight, step };
   };
@@ -82,7 +79,7 @@ describe("a step that is recorded", () => {
     const reads = [1, 10, 100].map((value) =>
       step.start(() => ({ x: Tensor.from([value, 0, 0]) })),
     );
-    expect(reads.map((read) => read())).toEqual([
+    expect(reads.map(({ read }) => read())).toEqual([
       { sum: [7], each: [4, 4, 6] },
       { sum: [17], each: [24, 4, 6] },
       { sum: [117], each: [224, 4, 6] },
@@ -96,13 +93,12 @@ describe("a step that is recorded", () => {
     const step = new RecordedStep({
       device: "cpu",
       work: ({ bytes, x }) => ({ y: bytes!.to({ dtype: "float32" }).add(x!) }),
-      onTrouble: () => {},
     });
     const inputs = (count: number) => () => ({
       bytes: { bytes: new Uint8Array(count).fill(7), shape: [count], dtype: "uint8" as const },
       x: Tensor.from(new Float32Array(count).fill(0.5)),
     });
-    expect(step.start(inputs(2))()).toEqual({ y: [7.5, 7.5] });
+    expect(step.start(inputs(2)).read()).toEqual({ y: [7.5, 7.5] });
     expect(() => step.start(inputs(3))).toThrow(/Expected inputs as the first ones/);
     step.dispose();
   });
@@ -120,10 +116,9 @@ describe("a step that is recorded", () => {
     const step = new RecordedStep<{ x: Tensor }>({
       device: "cpu",
       work: (inputs) => learn(recorded!, inputs.x),
-      onTrouble: () => {},
     });
     for (let i = 0; i < 5; i++) {
-      const read = step.start(() => ({ x: x.clone() }));
+      const { read } = step.start(() => ({ x: x.clone() }));
       const { loss } = scope(() => ({ loss: learn(plain!, x).loss.item() }));
       expect(read()).toEqual({ loss: [loss] });
     }

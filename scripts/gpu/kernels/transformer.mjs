@@ -18,6 +18,7 @@ const { FusedAdamW } = await dist("nn/fused-adamw");
 const { addNorm } = await dist("nn/fused/add-norm");
 const { gatedSilu } = await dist("nn/fused/gated-silu");
 const { rotatedHeads } = await dist("nn/fused/rotated-heads");
+const { modulate } = await dist("nn/fused/modulate");
 const { selfAttention, setSelfAttention } = await dist("nn/fused/self-attention");
 const { setFused } = await dist("nn/fused/choose");
 const { Linear } = await dist("nn/linear");
@@ -87,6 +88,57 @@ export function addNormCase() {
   bandwidth(
     "add-norm backward",
     4 * a,
+    () => torch.grad(made, [xs], { gradOutputs: [s, g], retainGraph: true }),
+    { asGraph: false },
+  );
+}
+
+export function modulateCase() {
+  for (const dtype of ["float32", "bfloat16"])
+    for (const [[batch, tokens], width] of shapes([
+      [[3, 7], 96],
+      [[2, 5], 264],
+      [[8, 256], 1024],
+      [[3, 50], 1152],
+      [[1, 1], 8],
+    ])) {
+      const linear = random(new Linear(64, width), "bfloat16");
+      const full = leaf([batch, tokens, width], dtype);
+      const h0 = leaf([batch, tokens, 64], dtype);
+      const vectors = [1, 2, 3].map(() => leaf([batch, 1, width], dtype));
+      for (const hasBranch of [true, false])
+        compare(
+          `modulate ${batch}x${tokens}x${width} ${hasBranch ? "with" : "without"} branch`,
+          dtype,
+          (type) => {
+            const [x, h] = [asLeaf(full, type), asLeaf(h0, type)];
+            const [shift, scale, gate] = vectors.map((vector) => asLeaf(vector, type));
+            const l = inDtype(linear, type);
+            const branch = hasBranch ? { branch: { x: h, linear: l, gate } } : {};
+            const outputs = modulate({ x, ...branch }, { shift, scale });
+            return {
+              inputs: {
+                ...{ x, shift, scale },
+                ...(hasBranch ? { h, gate, weight: l.weight, bias: l.bias } : {}),
+              },
+              outputs: hasBranch ? outputs : [outputs[1]],
+            };
+          },
+        );
+    }
+  if (isEmulated) return;
+  const [batch, tokens, width] = [64, 256, 1024];
+  const [x, y, s, g] = [0, 1, 2, 3].map(() => leaf([batch, tokens, width], "bfloat16"));
+  const [shift, scale, gate] = [0, 1, 2].map(() => leaf([batch, 1, width], "bfloat16"));
+  const linear = { product: () => y, bias: randn([width], { device }) };
+  bandwidth("modulate forward", 4 * x.byteLength, () =>
+    noGrad(() => modulate({ x, branch: { x: y, linear, gate } }, { shift, scale })),
+  );
+  const xs = x.clone().requiresGrad_();
+  const made = modulate({ x: xs, branch: { x: y, linear, gate } }, { shift, scale });
+  bandwidth(
+    "modulate backward",
+    6 * x.byteLength,
     () => torch.grad(made, [xs], { gradOutputs: [s, g], retainGraph: true }),
     { asGraph: false },
   );
