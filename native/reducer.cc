@@ -75,6 +75,7 @@ struct Reducer {
   /// Sends what the hooks did not, waits, and lets the gradients be the sums: views of the buckets, or their own share of them.
   void finish() {
     std::lock_guard<std::mutex> lock(mutex);
+    bool hasCounted = isArmed;
     isArmed = false;
     while (next < buckets.size()) send(buckets[next++]);
     for (Bucket& bucket : buckets) {
@@ -87,7 +88,7 @@ struct Reducer {
       for (size_t i = 0; i < bucket.leaves.size(); i++)
         if (isScattered) bucket.leaves[i].mutable_grad().reset();
         else bucket.leaves[i].mutable_grad() = bucket.views[i];  // also where only other processes had one
-      bucket.expected = bucket.fired;
+      if (hasCounted) bucket.expected = bucket.fired;
       bucket.fired.assign(bucket.leaves.size(), 0);
       bucket.work.reset();
       bucket.isSent = bucket.isStale = false;
@@ -114,14 +115,15 @@ static std::shared_ptr<Reducer> reducerOf(const Call& call) {
   return std::static_pointer_cast<Reducer>(all[handle]);
 }
 
-/// createReducer(group, buckets: { flat, leaves }[], { scale, isScattered, overlaps }) -> handle. A flat tensor holds its leaves one
-/// after another and may be longer.
+/// createReducer(group, buckets: { flat, leaves }[], { scale, isScattered, overlaps, alignment }) -> handle. A flat tensor holds its
+/// leaves one after another, each from a multiple of `alignment` elements on, and may be longer.
 static napi_value createReducer(const Call& call) {
   auto reducer = std::make_shared<Reducer>();
   reducer->group = c10d::resolve_process_group(toString(call.env, call[0]));
   reducer->scale = toDouble(call.env, property(call.env, call[2], "scale"));
   reducer->isScattered = toBool(call.env, property(call.env, call[2], "isScattered"));
   reducer->overlaps = toBool(call.env, property(call.env, call[2], "overlaps"));
+  int64_t alignment = toInt(call.env, property(call.env, call[2], "alignment"));
   uint32_t count = 0;
   require(napi_get_array_length(call.env, call[1], &count));
   for (uint32_t index = 0; index < count; index++) {
@@ -135,7 +137,7 @@ static napi_value createReducer(const Call& call) {
       if (!leaf.is_leaf() || !leaf.requires_grad() || leaf.dtype() != bucket.flat.dtype() || leaf.device() != bucket.flat.device())
         throw std::invalid_argument("Expected leaves that learn, of the bucket's dtype and device.");
       bucket.views.push_back(bucket.flat.narrow(0, offset, leaf.numel()).view(leaf.sizes()));
-      offset += leaf.numel();
+      offset += (leaf.numel() + alignment - 1) / alignment * alignment;
     }
     if (bucket.flat.numel() % reducer->group->getSize()) throw std::invalid_argument("Expected a bucket that all processes can share.");
     bucket.fired.assign(bucket.leaves.size(), 0);

@@ -1,5 +1,7 @@
 // Data-parallel training of S-B/16 at 256 pixels on one and on two GPUs, in one call: loss curves of the same global batch,
-// throughput with and without ZeRO-1, the share of communication that the backward pass hides, a killed process and its resume.
+// throughput with and without ZeRO-1, of as large a batch for each GPU and of one batch shared by them, the share of communication
+// that the backward pass hides, a killed process and its resume. The learning rate rises over all of the steps, as it does over
+// the first steps of a real run; a control, one process with the batch in two parts, says how far rounding alone drives curves apart.
 // One JSON line a result; exit status 1 where a check fails. Without GPUs it runs over Gloo, small:
 //   node scripts/gpu/two-gpus.mjs --device cpu --variant Tiw48d2h3-Tiw48d2h3/8 --size 32 --batch 8 --steps 20
 // On a GPU machine, in the unpacked package's folder: node two-gpus.mjs --data pictures --out results
@@ -19,6 +21,7 @@ const { values: given } = parseArgs({
     data: { type: "string", default: "drawn:train?count=512&size=64" },
     out: { type: "string", default: "/tmp/vitok-two-gpus" },
     processes: { type: "string", default: "2" },
+    workers: { type: "string", default: "" }, // threads that read data, in each process
     pace: { type: "boolean", default: false }, // one of the timed processes, started by this script
   },
 });
@@ -58,12 +61,17 @@ async function train(name, { nproc, sets = [], resume = false, kill }) {
     `evaluate.data=${given.data}`,
     ...["data.concurrency=8", "data.prefetch=4", "data.cacheMiB=4096", "losses.lpips=0"],
     ...[`train.steps=${steps}`, `train.batchSize=${batch}`, "train.accumulate=1"],
-    ...["train.peakLr=3e-4", "train.warmupSteps=5", `train.precision=${recipe.train.precision}`],
+    ...(given.workers ? [`data.workers=${given.workers}`] : []),
+    ...[
+      "train.peakLr=3e-4",
+      `train.warmupSteps=${steps}`,
+      `train.precision=${recipe.train.precision}`,
+    ],
     ...["train.logEvery=1", "train.evalEvery=0", "train.gridEvery=0", "evaluate.count=8"],
     ...["evaluate.metrics=[psnr]", `train.saveEvery=${Math.ceil(steps / 5)}`, ...sets],
   ];
   const line = [
-    ...["dist/cli/main.js", "train", "configs/s-b-16-256.yaml", "--out", out],
+    ...["dist/cli/vitok.cjs", "train", "configs/s-b-16-256.yaml", "--out", out],
     ...["--nproc", String(nproc), "--set", `device=${given.device}`],
     ...settings.flatMap((set) => ["--set", set]),
     ...(resume ? ["--resume"] : []),
@@ -79,7 +87,8 @@ async function train(name, { nproc, sets = [], resume = false, kill }) {
   const watch = setInterval(() => {
     if (!kill || (readRun(out)?.steps.at(-1)?.step ?? 0) < kill.atStep) return;
     clearInterval(watch);
-    process.kill(childrenOf(child.pid)[kill.rank], "SIGKILL");
+    const process = childrenOf(child.pid)[kill.rank]; // none: the run was over first, which the report will say
+    if (process) globalThis.process.kill(process, "SIGKILL");
   }, 20);
   const code = await new Promise((ended) => child.once("close", ended));
   clearInterval(watch);
@@ -110,17 +119,23 @@ async function compareCurves() {
     memory_mib: run.steps.at(-1)?.memoryMiB,
   });
   report("train, one process", describe(one), one.code === 0 && one.losses.length === steps);
-  for (const [name, sets] of [
-    ["replicated", []],
-    ["sharded", ["train.shardOptimizer=true"]],
+  for (const [name, nproc, sets] of [
+    ["replicated", processes, []],
+    ["sharded", processes, ["train.shardOptimizer=true"]],
+    ["one process, batch in two parts", 1, ["train.accumulate=2"]],
   ]) {
-    const run = await train(name, { nproc: processes, sets });
+    const run = await train(name.replace(/\W+/g, "-"), { nproc, sets });
     const difference = apart(run.losses, one.losses);
     const fields = { ...describe(run), loss_difference: difference, limit: 0.01 };
-    report(`train, ${processes} processes, ${name}`, fields, run.code === 0 && difference < 0.01);
+    report(`train, ${name}, ${nproc} processes`, fields, run.code === 0 && difference < 0.01);
+    saveCurve(name, run);
   }
+  saveCurve("one process", one);
   return one;
 }
+
+const saveCurve = (name, { losses }) =>
+  appendFileSync(join(given.out, "curves.jsonl"), `${JSON.stringify({ name, losses })}\n`);
 
 async function killAndResume(one) {
   const rank = processes - 1;
@@ -150,7 +165,7 @@ const modes = {
   sharded: { isTogether: true, shardOptimizer: true },
 };
 
-/** Milliseconds a step, by mode: one step of every mode in turn, so that a busy machine slows all alike. Rank 0 prints JSON. */
+/** Milliseconds a step, by mode, one mode after the other: a recorded step holds much of a GPU's memory. Rank 0 prints JSON. */
 async function pace() {
   const [{ withTeam }, { Stage1 }, { parseTrainConfig }, torch] = await Promise.all(
     ["train/data-parallel.js", "train/stage1.js", "train/config.js", "torch/index.js"].map(load),
@@ -162,36 +177,47 @@ async function pace() {
     const bytes = Uint8Array.from({ length: count * size * size * 3 }, (_, i) => (i * 7919) >> 3);
     const indices = Array.from({ length: count }, (_, i) => team.rank * count + i);
     const still = { bytes, shape: [count, 1, size, size, 3], indices };
-    const cases = Object.entries(modes).map(([name, { isTogether, ...options }]) => {
+    const result = {};
+    for (const [name, { isTogether, ...options }] of Object.entries(modes)) {
       const own = { ...config, train: { ...config.train, ...options } };
-      return {
-        name,
-        times: [],
-        stage: new Stage1(own, team.device, isTogether ? team : undefined),
-      };
-    });
-    const rounds = Math.max(13, Math.min(33, steps / 3));
-    for (let round = 0; round < rounds; round++)
-      for (const { stage, times } of cases) {
-        team.group.barrier();
-        torch.synchronize(team.device);
-        const started = performance.now();
-        stage.step(still, round);
-        torch.synchronize(team.device);
-        if (round >= 3) times.push(performance.now() - started);
-      }
-    for (const { stage } of cases) stage.dispose();
-    const result = Object.fromEntries(
-      cases.map(({ name, times }) => [name, +middle(times).toFixed(2)]),
-    );
+      const stage = new Stage1(own, team.device, isTogether ? team : undefined);
+      result[name] = timeSteps(stage, still, { team, torch });
+      stage.dispose();
+      torch.emptyCache?.(team.device);
+    }
     if (team.isFirst) console.log(JSON.stringify(result));
   });
 }
 
-async function timed(count) {
-  const line = [fileURLToPath(import.meta.url), "--pace"];
-  for (const name of ["device", "variant", "size", "batch", "steps"])
-    line.push(`--${name}`, given[name]);
+/** The median of three spans of steps, each as a run makes them: a step is read when the next one is under way. */
+function timeSteps(stage, still, { team, torch }) {
+  let last;
+  let step = 0;
+  const run = (count) => {
+    for (let i = 0; i < count; i++, step++) {
+      const before = last;
+      last = stage.start?.(still, step);
+      if (!last) stage.step(still, step);
+      before?.();
+    }
+    last?.();
+    last = undefined;
+    torch.synchronize(team.device);
+  };
+  run(6); // kernels are compiled, the step is recorded
+  const count = Math.max(2, Math.min(10, Math.floor(steps / 3)));
+  const spans = [1, 2, 3].map(() => {
+    team.group?.barrier();
+    const started = performance.now();
+    run(count);
+    return (performance.now() - started) / count;
+  });
+  return +middle(spans).toFixed(2);
+}
+
+async function timed(count, globalBatch) {
+  const line = [fileURLToPath(import.meta.url), "--pace", "--batch", String(globalBatch)];
+  for (const name of ["device", "variant", "size", "steps"]) line.push(`--${name}`, given[name]);
   const { environmentsOf } = await load("train/launch.js");
   const environments = await environmentsOf(count, process.env);
   const outputs = await Promise.all(
@@ -208,19 +234,21 @@ async function timed(count) {
 }
 
 async function comparePace() {
-  const one = await timed(1);
-  const many = await timed(processes);
-  const ratio = (ms) => +(one.none / ms).toFixed(3);
-  report("step, one process, ms", one);
-  report(`step, ${processes} processes, ms`, many);
-  const [communication, exposed] = [many.serial - many.none, many.overlapped - many.none];
-  report("throughput against one process", {
-    replicated: ratio(many.overlapped),
-    sharded: ratio(many.sharded),
-    goal: processes === 2 ? 1.9 : undefined,
-    communication_ms: +communication.toFixed(2),
-    hidden_share: +(1 - exposed / communication).toFixed(3),
-  });
+  const one = await timed(1, batch);
+  report("step, one process, ms", { batch, ...one });
+  for (const globalBatch of [batch * processes, batch]) {
+    const many = await timed(processes, globalBatch);
+    report(`step, ${processes} processes, ms`, { batch: globalBatch, ...many });
+    const ratio = (ms) => +(((one.none / ms) * globalBatch) / batch).toFixed(3);
+    const [communication, exposed] = [many.serial - many.none, many.overlapped - many.none];
+    report(`throughput against one process, ${globalBatch / processes} samples each`, {
+      replicated: ratio(many.overlapped),
+      sharded: ratio(many.sharded),
+      goal: processes === 2 ? 1.9 : undefined,
+      communication_ms: +communication.toFixed(2),
+      hidden_share: +(1 - exposed / communication).toFixed(3),
+    });
+  }
 }
 
 if (given.pace) await pace();

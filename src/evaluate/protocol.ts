@@ -103,7 +103,7 @@ export function describeMaking(
     fake: null,
     fakeHash: null,
     dtype,
-    device,
+    device: kindOf(device),
   };
 }
 
@@ -130,9 +130,12 @@ export function describeFiles(
     fake: fake.name,
     fakeHash: fake.hash,
     dtype: "float32",
-    device,
+    device: kindOf(device),
   };
 }
+
+/** cuda:1 -> cuda: a score is the same on every GPU of a machine. */
+const kindOf = (device: string): string => device.split(":")[0]!;
 
 /** How the metrics of a plan are computed. `batchSize` is recorded where it changes a score. */
 export async function describeMethods(

@@ -35,7 +35,7 @@ interface Slot {
 }
 
 const chunk = 8192; // elements that a block of threads takes
-const aligned = 64; // each tensor starts at a multiple of 128 bytes, as matrix products like it
+export const aligned = 64; // each tensor starts at a multiple of 128 bytes, as matrix products like it
 
 export class FusedAdamW {
   readonly #slots: Slot[];
@@ -174,6 +174,15 @@ export class FusedAdamW {
     const gradients = this.#slots.map(({ parameter }) => working(parameter).grad ?? parameter.grad);
     const { blocks, counts } = this.#tables;
     return { gradients, blocks, counts, kinds: this.#kindsOf(gradients) };
+  }
+
+  /** Where the last backward pass left gradients: the working copies, or parameters that are computed with as they are. */
+  protected leaves(): [name: string, leaf: Tensor][] {
+    const all = this.#slots.map(({ name, parameter }): [string, Tensor] => {
+      const copy = working(parameter);
+      return [name, copy.grad ? copy : parameter];
+    });
+    return all.filter(([, leaf]) => leaf.grad);
   }
 
   #kernel(name: string): Kernel {

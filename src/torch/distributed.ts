@@ -134,6 +134,8 @@ export interface ReducerOptions {
   readonly isScattered?: boolean;
   /** Send while the backward pass runs; else all at once at the end. */
   readonly overlaps?: boolean;
+  /** Each leaf's gradient begins at a multiple of so many elements. Default: 1. */
+  readonly alignment?: number;
 }
 
 /** Leaves and the flat tensor that holds their gradients one after another; longer where the processes' shares need it. */
@@ -147,13 +149,13 @@ export class Reducer {
   #handle: number;
 
   constructor(group: ProcessGroup, buckets: readonly Bucket[], options: ReducerOptions = {}) {
-    const { scale = 1 / group.size, isScattered = false, overlaps = true } = options;
+    const { scale = 1 / group.size, isScattered = false, overlaps = true, alignment = 1 } = options;
     const handles = buckets.map(({ flat, leaves }) => ({
       flat: flat.handle,
       leaves: leaves.map((leaf) => leaf.handle),
     }));
     this.#handle = naming("Reducer", [], () =>
-      native().createReducer(group.name, handles, { scale, isScattered, overlaps }),
+      native().createReducer(group.name, handles, { scale, isScattered, overlaps, alignment }),
     );
   }
 

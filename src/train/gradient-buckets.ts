@@ -12,25 +12,39 @@ export interface ParameterBucket {
 /** DDP's size: large enough for the wire, small enough that the first is full early. */
 const bucketBytes = 25 * 2 ** 20;
 
-/** Buckets of the parameters that learn; the flat tensors are the caller's to dispose of. */
+interface BucketOptions {
+  readonly maxBytes?: number;
+  /** Each leaf begins at a multiple of so many elements. */
+  readonly alignment?: number;
+}
+
+/** Buckets of the parameters that learn, each of one dtype; the flat tensors are the caller's to dispose of. */
 export function makeBuckets(
   parameters: Iterable<readonly [name: string, parameter: Tensor]>,
   size: number,
-  maxBytes = bucketBytes,
+  { maxBytes = bucketBytes, alignment = 1 }: BucketOptions = {},
 ): ParameterBucket[] {
   const learning = [...parameters].filter(([, leaf]) => leaf.requiresGrad).reverse();
   const matrices = learning.filter(([, leaf]) => leaf.ndim > 1);
   const vectors = learning.filter(([, leaf]) => leaf.ndim <= 1);
   return [matrices, vectors]
+    .flatMap(byDType)
     .flatMap((members) => fill(members, maxBytes))
     .map((members) => {
       const leaves = members.map(([, leaf]) => leaf);
-      const count = leaves.reduce((sum, leaf) => sum + leaf.numel, 0);
+      const count = leaves.reduce((sum, leaf) => sum + roundUp(leaf.numel, alignment), 0);
       const { dtype, device } = leaves[0]!;
-      const flat = keep(zeros([Math.ceil(count / size) * size], { dtype, device }));
+      const flat = keep(zeros([roundUp(count, size)], { dtype, device }));
       return { names: members.map(([name]) => name), leaves, flat };
     });
 }
+
+function byDType(members: Members): Members[] {
+  const dtypes = [...new Set(members.map(([, leaf]) => leaf.dtype))];
+  return dtypes.map((dtype) => members.filter(([, leaf]) => leaf.dtype === dtype));
+}
+
+const roundUp = (count: number, multiple: number) => Math.ceil(count / multiple) * multiple;
 
 type Members = (readonly [string, Tensor])[];
 
