@@ -76,7 +76,7 @@ race() {
       GATE="$work/gate" timeout 400 python3 bench/torch_anchor_clip.py .gpu/anchor.py $name > "$work/theirs-$name.jsonl" 2>> "$out/anchor.err"
     ) &
   done
-  build
+  [ "${BUILT:-}" ] || build
   each kernels.mjs 60 add-norm gated-silu modulate rotate-split attention unit-distance boxes lpips adamw tower
   for _ in $(seq 120); do [ -e "$work/gate.train.ready" ] && break; sleep 0.5; done
   PROFILE=1 each speed.mjs 60 "train-lpips" "train"
@@ -110,7 +110,7 @@ shapes() {
 two() {
   cp scripts/gpu/two-gpus.mjs "$work/"
   node "$work/two-gpus.mjs" --data "$work/pictures" --out "$work/two" --processes "${PROCESSES:-2}" 2>&1 | tee "$out/two-gpus.txt"
-  cp "$work/two/two-gpus.jsonl" "$out/"
+  cp "$work/two/"*.jsonl "$out/"
 }
 
 curves() { each speed.mjs 90 "curves plain" "curves graph"; }
