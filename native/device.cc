@@ -166,11 +166,16 @@ static void resetPeakMemory(const Call& call) {
   else at::getDeviceAllocator(at::kCUDA)->resetPeakStats(cudaIndex(call, call[0]));
 }
 
-/// emptyCache(device): gives a GPU's freed blocks back, for a graph's own pool to take.
-static napi_value emptyCache(const Call& call) {
-  cudaIndex(call, call[0]);
-  at::getDeviceAllocator(at::kCUDA)->emptyCache();
-  return undefined(call.env);
+/// emptyCache(device): gives freed blocks back: a GPU's for a graph's own pool to take, the host's to the system.
+static void emptyCache(const Call& call) {
+  if (!c10::Device(toString(call.env, call[0])).is_cpu()) {
+    cudaIndex(call, call[0]);
+    at::getDeviceAllocator(at::kCUDA)->emptyCache();
+    return;
+  }
+#if defined(__linux__)
+  malloc_trim(0);  // kept otherwise, see installAllocator()
+#endif
 }
 
 /// adjustMemory(bytes): tells the garbage collector what lies behind the handles it may collect.

@@ -88,6 +88,12 @@ export const keep: CommandOption = {
   parse: wholeNumber,
 };
 
+export const latent: CommandOption = {
+  flags: "--latent <which>",
+  summary: "tokenizers: the posterior's mean (default), or a sample of it by --seed",
+  parse: oneOf("mean", "sample"),
+};
+
 export const audio: CommandOption = {
   flags: "--audio",
   summary: "videos: keep the source's sound",
@@ -153,7 +159,7 @@ export const scoring: readonly CommandOption[] = [
 
 /** How a generator samples. */
 export const sampling: readonly CommandOption[] = [
-  { flags: "--seed <n>", summary: "generators: of the noise", parse: number, default: 0 },
+  { flags: "--seed <n>", summary: "of the noise", parse: number, default: 0 },
   {
     flags: "--steps <n>",
     summary: "generators: of the sampler",

@@ -34,6 +34,7 @@ import {
 interface EvaluateCommandOptions extends SamplingOptions, ScoreOptions {
   readonly size?: number;
   readonly keep?: number;
+  readonly latent?: "mean" | "sample";
   readonly report?: string;
   readonly resume?: boolean;
   readonly part?: Part;
@@ -50,11 +51,15 @@ export async function run(
   const plan = readPlan(options, output);
   if (!plan) return usageError;
   const isGenerator = isGeneratorTarget(target);
-  const { data, report, count, keep, realStats, out, resume } = options;
+  const { data, report, count, keep, latent, seed, realStats, out, resume } = options;
   const part = isGenerator ? undefined : (options.part ?? partOfLaunch());
   if ((resume || part) && !out) {
     const asked = resume ? "--resume" : `part ${part!.index + 1} of ${part!.count}`;
     output.log(`Expected --out with ${asked}: the folder that holds the state. Add it.`);
+    return usageError;
+  }
+  if (isGenerator && latent) {
+    output.log("Expected no --latent for a generator: its latents are its own. Leave it out.");
     return usageError;
   }
   if (isGenerator) return evaluateGeneratorModel(target, options, { plan, output });
@@ -65,7 +70,7 @@ export async function run(
   const state = out && { path: join(out, "state.safetensors"), isResumed: resume ?? false };
   const evaluation: EvaluateOptions = {
     ...plan,
-    ...{ window, count, keep, realStats, ...(state ? { state } : {}) },
+    ...{ window, count, keep, latent, seed, realStats, ...(state ? { state } : {}) },
     size: options.size ?? model.size,
     batchSize: options.batchSize ?? usualBatchSize(tokenizer.placement.device),
     ...(report ? { galleryCount: 12, classCount: 12 } : {}),

@@ -24,9 +24,11 @@ export function scoreGrid(
   const { patchSize, tubeletSize: frames } = config;
   const side = Math.max(2, Math.floor(size / patchSize)) * patchSize;
   return scope(() => {
-    const recons = colours.map((colour) => {
+    const recons = colours.map((colour, index) => {
       const bytes = new Uint8Array(frames * side * side * 3).map((_, i) => colour[i % 3]!);
-      const { pixels } = pass.reconstruct({ bytes, shape: [1, frames, side, side, 3] });
+      const { pixels } = pass.reconstruct({
+        ...{ bytes, shape: [1, frames, side, side, 3], indices: [index] },
+      });
       return foldFrames(pixels.add(1).mul(127.5));
     });
     return gridScore(cat(recons), patchSize);

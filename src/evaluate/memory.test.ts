@@ -12,7 +12,7 @@ test("memory stays flat over 3,000 pictures", () => {
   const tokenizer = Tokenizer.create("Tiw48d1-Tiw48d1/1x8x4", { seed: 1 });
   const plan = planOf({ metrics: ["psnr", "ssim", "fid", "is"], fidTap: "64" });
   const networks = { image: stubInception, video: undefined, lpips: undefined, dispose() {} };
-  const facts = { count: 3000, keep: undefined, hasRealMoments: false };
+  const facts = { count: 3000, keep: undefined, sampleSeed: undefined, hasRealMoments: false };
   const pass = new ReconstructionPass(tokenizer, { plan, networks }, facts);
   const size = 16;
   const bytes = Uint8Array.from({ length: 20 * size * size * 3 }, (_, i) => (i * 37) % 256);

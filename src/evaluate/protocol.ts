@@ -80,6 +80,8 @@ export interface ReconstructionFacts {
   readonly size: number;
   readonly window: Window | undefined;
   readonly keep: number | undefined;
+  /** Of latents that are drawn from the posterior; undefined: its mean. */
+  readonly sampleSeed: number | undefined;
   readonly model: WeightsId;
 }
 
@@ -87,7 +89,7 @@ export interface ReconstructionFacts {
 export function describeMaking(
   { rules }: Plan,
   tokenizer: AutoEncoder,
-  { size, window, keep, model }: ReconstructionFacts,
+  { size, window, keep, sampleSeed, model }: ReconstructionFacts,
 ): Making & Pick<Protocol, "dtype" | "device"> {
   const { dtype, device } = tokenizer.placement;
   return {
@@ -96,7 +98,7 @@ export function describeMaking(
     window: describeWindow(window),
     resize: `${rules.filter}, antialiased`,
     rounding: rules.rounding === "nearest" ? "nearest uint8" : "truncated to uint8",
-    latent: "mean",
+    latent: sampleSeed === undefined ? "mean" : `sample, seed ${sampleSeed}`,
     keep: keep ?? null,
     weights: model.weights,
     weightsHash: model.weightsHash,

@@ -3,20 +3,26 @@
 // only scores come back. Reading the set is reconstruction.ts. Legend: B batch, T frames, H W pixels.
 import { existsSync } from "node:fs";
 import { type Batch, roundToBytes, toDevice, toPixels } from "../data/batch.js";
+import { keyedNoise } from "../data/noise.js";
 import { ArtefactCounter, type ArtefactSums } from "../metrics/artefacts.js";
 import { readSafetensors, readSafetensorsHeader, writeSafetensors } from "../nn/safetensors.js";
-import type { AutoEncoder } from "../tokenizer/auto-encoder.js";
+import type { AutoEncoder, Code } from "../tokenizer/auto-encoder.js";
+import { sampleGaussian } from "../tokenizer/posterior.js";
 import { noGrad, scope, type Tensor } from "../torch/index.js";
 import type { Networks } from "./networks.js";
 import { type Plan, wantedOf } from "./plan.js";
 import { Scoreboard, type ScoreboardState } from "./scoreboard.js";
 import { SetStatistics } from "./set-statistics.js";
 
+const purpose = 22; // apart from the other kinds of noise: train/keyed-noise.ts, codec/generate.ts
+
 interface PassOptions {
   /** Files in the set. */
   readonly count: number;
   /** Masked models: decode from the first so many tokens. */
   readonly keep: number | undefined;
+  /** Latents are drawn from the posterior with this seed; undefined: they are its mean. */
+  readonly sampleSeed: number | undefined;
   /** The originals' moments are at hand. */
   readonly hasRealMoments: boolean;
 }
@@ -48,17 +54,19 @@ export class ReconstructionPass {
   readonly #plan: Plan;
   readonly #networks: Networks;
   readonly #keep: number | undefined;
+  readonly #sampleSeed: number | undefined;
 
   /** Model and networks stay the caller's. */
   constructor(
     tokenizer: AutoEncoder,
     { plan, networks }: { plan: Plan; networks: Networks },
-    { count, keep, hasRealMoments }: PassOptions,
+    { count, keep, sampleSeed, hasRealMoments }: PassOptions,
   ) {
     this.#tokenizer = tokenizer;
     this.#plan = plan;
     this.#networks = networks;
     this.#keep = keep;
+    this.#sampleSeed = sampleSeed;
     const wanted = wantedOf(plan, "real");
     const realWanted = { ...wanted, fid: wanted.fid && !hasRealMoments };
     this.real = new SetStatistics(plan, networks, { count, wanted: realWanted });
@@ -81,17 +89,30 @@ export class ReconstructionPass {
 
   /** Bytes before and after as uint8, and what the decoder gave, not clamped: each [B, 3, T, H, W] on the model's device. */
   reconstruct(
-    batch: Pick<Batch, "bytes" | "shape">,
+    batch: Pick<Batch, "bytes" | "shape" | "indices">,
   ): Record<"original" | "recon" | "pixels", Tensor> {
     return noGrad(() =>
       scope(() => {
         const original = toDevice(batch, this.#device);
         const posterior = this.#tokenizer.encode(toPixels(original));
         const { grid, size } = posterior;
-        const pixels = this.#tokenizer.decode(posterior.mean, grid, { size, keep: this.#keep });
+        const latent = this.#latentOf(posterior, batch.indices);
+        const pixels = this.#tokenizer.decode(latent, grid, { size, keep: this.#keep });
         return { original, recon: roundToBytes(pixels, this.#plan.rules.rounding), pixels };
       }),
     );
+  }
+
+  /** The noise of a sample is keyed by its place in the set: no batch size, part or resume changes it. */
+  #latentOf({ mean, logvar }: Code, indices: readonly number[]): Tensor {
+    const seed = this.#sampleSeed;
+    if (seed === undefined) return mean;
+    if (!logvar)
+      throw new Error(
+        `Expected a model whose code is a distribution for latent sample, received ${this.#tokenizer.name}. Score its mean.`,
+      );
+    const keys = indices.map((index) => [seed, purpose, index]);
+    return sampleGaussian({ mean, logvar }, keyedNoise(keys, mean.shape.slice(1), mean.device));
   }
 
   get #device(): string {

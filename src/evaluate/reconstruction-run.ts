@@ -53,7 +53,7 @@ export async function withRun<T>(
     const isForeign = reference !== undefined && reference.setHash !== described.setHash;
     const protocol = { ...described, realStats: isForeign ? reference.hash : null };
     const facts = {
-      ...{ count: set.length, keep: options.keep },
+      ...{ count: set.length, keep: options.keep, sampleSeed: sampleSeedOf(options) },
       hasRealMoments: reference !== undefined,
     };
     const newPass = () => {
@@ -86,17 +86,21 @@ async function describe(
   { plan, networks, options }: { plan: Plan; networks: Networks; options: EvaluateOptions },
 ): Promise<Protocol> {
   const { size, window, keep, batchSize, model = { weights: "raw", weightsHash: null } } = options;
+  const sampleSeed = sampleSeedOf(options);
   return {
     name: plan.protocol,
     set: set.name,
     setHash: listHash(set),
     count: set.length,
-    ...describeMaking(plan, tokenizer, { size, window, keep, model }),
+    ...describeMaking(plan, tokenizer, { size, window, keep, sampleSeed, model }),
     ...(await describeMethods(plan, networks, batchSize)),
     realStats: null,
     ...versions(),
   };
 }
+
+const sampleSeedOf = ({ latent, seed = 0 }: EvaluateOptions): number | undefined =>
+  latent === "sample" ? seed : undefined;
 
 async function findReference(
   protocol: Protocol,
@@ -181,7 +185,8 @@ function picturesOf({ set, plan, options }: Run, pass: ReconstructionPass): Prom
   const wanted = { classes: set.classes, count, classCount };
   return makeGallery(pass.scoreboard, wanted, async (place) => {
     const original = evaluationCrop(await set.load(place), size, filter);
-    const [recon] = scope(() => clipsOf(pass.reconstruct(batchOf([original])).pixels, rounding));
+    const batch = { ...batchOf([original]), indices: [place] };
+    const [recon] = scope(() => clipsOf(pass.reconstruct(batch).pixels, rounding));
     return { original, recon: recon! };
   });
 }

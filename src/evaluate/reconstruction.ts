@@ -26,6 +26,9 @@ export interface EvaluateOptions extends PlanOptions {
   readonly count?: number | undefined;
   /** Masked models: decode from the first so many tokens. */
   readonly keep?: number | undefined;
+  /** What is decoded of the posterior: its mean, the default, or a draw that `seed` (0) and the place in the set decide. */
+  readonly latent?: "mean" | "sample" | undefined;
+  readonly seed?: number | undefined;
   /** At most so many pictures come back for the report; none by default. */
   readonly galleryCount?: number | undefined;
   /** And one picture each of at most so many classes; none by default. */

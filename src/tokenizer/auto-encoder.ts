@@ -9,6 +9,8 @@ import type { ClipSize } from "./posterior.js";
 /** The code of a batch: `mean` [B, L, c], the most likely latent, and what decoding needs besides. */
 export interface Code {
   readonly mean: Tensor;
+  /** [B, L, c]; absent where a model's code is a point and no distribution. */
+  readonly logvar?: Tensor;
   readonly grid: Grid;
   readonly size: ClipSize;
 }

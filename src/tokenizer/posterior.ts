@@ -1,6 +1,6 @@
 // The diagonal Gaussian q(z|x) of the bottleneck (spec sections 1 and 2). Always float32.
 import type { Grid } from "../nn/rope.js";
-import type { Tensor } from "../torch/index.js";
+import { scope, type Tensor } from "../torch/index.js";
 
 /** Pixels of an input, before any padding. */
 export interface ClipSize {
@@ -27,9 +27,9 @@ export class Posterior {
     this.logvar = logvar.clamp(-30, 20);
   }
 
-  /** mean + std * noise; `noise` [B, L, c] is standard normal (see nn/noise.ts for noise that a seed and sample decide). */
+  /** mean + std * noise; `noise` [B, L, c] is standard normal (see data/noise.ts for noise that a seed and sample decide). */
   sample(noise: Tensor): Tensor {
-    return this.mean.add(this.logvar.mul(0.5).exp().mul(noise));
+    return sampleGaussian(this, noise);
   }
 
   /** The most likely latent, what evaluation decodes. */
@@ -42,4 +42,12 @@ export class Posterior {
     const { mean, logvar } = this;
     return mean.square().add(logvar.exp()).sub(1).sub(logvar).mean().mul(0.5);
   }
+}
+
+/** mean + std * noise, all of one shape. */
+export function sampleGaussian(
+  { mean, logvar }: { readonly mean: Tensor; readonly logvar: Tensor },
+  noise: Tensor,
+): Tensor {
+  return scope(() => mean.add(logvar.mul(0.5).exp().mul(noise)));
 }
