@@ -1,5 +1,5 @@
 // Memory of an evaluation as pictures stream by, the real pass with a small model and Inception's stem: one line every so
-// many pictures. npx tsx bench/evaluation-memory.ts [--count 5000] [--every 500] [--size 32]
+// many pictures, with the least and the most that the process held after a batch since the line before. npx tsx bench/evaluation-memory.ts [--count 5000] [--every 500] [--size 32]
 import { parseArgs } from "node:util";
 import { drawnSource } from "../src/data/drawn-source.js";
 import { evaluateReconstruction } from "../src/evaluate/reconstruction.js";
@@ -38,15 +38,19 @@ const tokenizer = Tokenizer.create("Tiw48d1-Tiw48d1/1x8x4", { seed: 0 });
 const image = scope(() => new Inception2015(stemWeights()));
 const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(1).padStart(8);
 const started = performance.now();
-console.log("pictures  resident MiB  tensor MiB  live tensors  seconds");
+console.log("pictures  resident, least and most MiB  tensor MiB  live tensors  seconds");
+let residents: number[] = [];
 const scores = await evaluateReconstruction(tokenizer, drawnSource({ count, size, split: "val" }), {
   ...{ size, batchSize: 20, fidTap: "64", networks: { image } },
   metrics: ["psnr", "ssim", "fid", "kid"],
   onProgress(done) {
+    residents.push(process.memoryUsage.rss());
     if (done % every !== 0 && done !== count) return;
     const { allocatedBytes } = memory("cpu");
     const seconds = ((performance.now() - started) / 1e3).toFixed(0);
-    const row = [mib(process.memoryUsage.rss()), mib(allocatedBytes), String(liveTensors())];
+    const ends = [Math.min(...residents), Math.max(...residents)].map(mib);
+    residents = [];
+    const row = [...ends, mib(allocatedBytes), String(liveTensors())];
     console.log(`${String(done).padStart(8)}  ${row.join("      ")}  ${seconds.padStart(8)}`);
   },
 });

@@ -74,8 +74,8 @@ export const batchSize: CommandOption = {
   parse: wholeNumber,
 };
 export const report: CommandOption = {
-  flags: "--report <dir>",
-  summary: "write a page with pictures",
+  flags: "--report <path>",
+  summary: "write a page with pictures: page.html, or a folder for its index.html",
 };
 export const partOption: CommandOption = {
   flags: "--part <i/n>",

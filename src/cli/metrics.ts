@@ -67,7 +67,9 @@ export async function run(_args: readonly string[], options: MetricsOptions): Pr
   const { set, fake: name, count } = scores.protocol;
   const title = `${name} against ${set}`;
   const summary = `${count} files, scored as they are.`;
-  const page = { ...reportOf(scores), title, summary, kicker: "ViTok metrics of two sets" };
+  const kicker = "ViTok metrics of two sets";
+  const sides = ["real", "fake"] as const;
+  const page = { ...reportOf(scores), title, summary, kicker, sides };
   const paths = await writeScores(result, { report, out }, page);
   printScores(scores, output);
   for (const [name, path] of Object.entries(paths)) output.print(`\n${name}  ${path}`);

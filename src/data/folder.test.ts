@@ -69,7 +69,9 @@ it("says what it looked for and what it found in a folder without pictures", asy
   await expect(openSource(folder)).rejects.toThrow(
     /Expected files ending in jpg.* received 2 \.bmp, 1 \.txt/,
   );
-  await expect(openSource(join(root, "nowhere"))).rejects.toThrow("nowhere: cannot be listed");
+  await expect(openSource(join(root, "nowhere"))).rejects.toThrow(
+    "nowhere: cannot be listed: there is no such file or folder. Check the path.",
+  );
 });
 
 it("refuses addresses that it cannot open", async () => {

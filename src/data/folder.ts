@@ -79,7 +79,10 @@ export async function listFolder(
   try {
     await walk(directory, "", []);
   } catch (cause) {
-    throw new MediaError(directory, `cannot be listed: ${(cause as Error).message}`, { cause });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const isAbsent = code === "ENOENT";
+    const reason = isAbsent ? "there is no such file or folder. Check the path." : message;
+    throw new MediaError(directory, `cannot be listed: ${reason}`, { cause });
   }
   if (files.length > 0) return files;
   const wanted = `Expected files ending in ${extensions.join(", ")} in the folder or below`;

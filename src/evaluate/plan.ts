@@ -75,7 +75,7 @@ export interface PlanOptions {
   readonly fvdInput?: I3dProtocol | undefined;
   /** vgg by default. */
   readonly lpipsTrunk?: TrunkName | undefined;
-  /** reflect by default, torchmetrics' way; see metrics/ssim.ts. */
+  /** reflect by default, torchmetrics' way and vitok-paper's only one; see metrics/ssim.ts. */
   readonly ssimBorder?: SsimBorder | undefined;
   /** Let a GPU's frozen networks multiply in TensorFloat-32: some 3 times as fast, to about 1e-3. Not by default. */
   readonly tf32?: boolean | undefined;
@@ -108,6 +108,10 @@ export function planOf(options: PlanOptions): Plan {
       throw new RangeError(
         `Expected neither fid-input nor fid-tap for protocol vitok-paper, received ${fidInput} and ${fidTap}. ` +
           "Leave them out, or use protocol standard.",
+      );
+    if (ssimBorder !== "reflect")
+      throw new RangeError(
+        `Expected ssim-border reflect for protocol vitok-paper, received ${ssimBorder}. Leave it out, or use protocol standard.`,
       );
     const foreign = metrics.find((name) => featureMetrics.includes(name));
     if (foreign)

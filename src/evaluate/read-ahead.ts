@@ -1,14 +1,41 @@
 // Files of any size in their listed order, uncropped: read ahead in chunks, handed over in runs of one size.
-// Crops of a set are data/loader.ts.
+// Crops of a set are data/loader.ts. Freed memory goes back to the system now and then, whoever reads.
 import { batchOf } from "../data/batch.js";
 import type { Clip } from "../media/clip.js";
-import { scope, Tensor } from "../torch/index.js";
+import { emptyCache, scope, Tensor } from "../torch/index.js";
+
+const batchesBetween = 20;
+
+/**
+ * Batches as they come, and every so many freed memory given back. The engine keeps it, and over a long set the files'
+ * buffers, which the garbage collector frees late, cut what it keeps into pieces: large blocks then fit no more, and the
+ * process grows by steps.
+ */
+export async function* releasing<T>(batches: AsyncIterable<T>): AsyncGenerator<T, void> {
+  let seen = 0;
+  for await (const batch of batches) {
+    yield batch;
+    if (++seen % batchesBetween === 0) emptyCache("cpu");
+  }
+}
+
+interface Chunk<T> {
+  readonly start: number;
+  readonly items: T[];
+}
 
 /** Reads items 0 to count - 1, `chunk` at a time, the next ones while these are looked at. */
-export async function* readAhead<T>(
+export function readAhead<T>(
+  chunks: { count: number; chunk: number },
+  read: (index: number) => Promise<T>,
+): AsyncGenerator<Chunk<T>, void> {
+  return releasing(readChunks(chunks, read));
+}
+
+async function* readChunks<T>(
   { count, chunk }: { count: number; chunk: number },
   read: (index: number) => Promise<T>,
-): AsyncGenerator<{ start: number; items: T[] }, void> {
+): AsyncGenerator<Chunk<T>, void> {
   const readChunk = (start: number) =>
     Promise.all(Array.from({ length: Math.min(chunk, count - start) }, (_, i) => read(start + i)));
   let next = readChunk(0);

@@ -13,6 +13,7 @@ import { loadNetworks, type Networks } from "./networks.js";
 import type { Range } from "./parts.js";
 import { type Plan, planOf } from "./plan.js";
 import { describeMaking, describeMethods, listHash, type Protocol, versions } from "./protocol.js";
+import { releasing } from "./read-ahead.js";
 import type { EvaluateOptions, ReconstructionScores, StateOptions } from "./reconstruction.js";
 import { ReconstructionPass, type Unreadable } from "./reconstruction-pass.js";
 import { loadReference, type Reference, saveReference } from "./reference.js";
@@ -138,7 +139,7 @@ export async function look(
     state &&
     pass.save(state.path, identity, { nextSample: loader.sample, unreadable: unreadable() });
   let savedMs = performance.now();
-  for await (const batch of loader) {
+  for await (const batch of releasing(loader)) {
     pass.update(batch);
     onProgress?.(loader.sample - range.start, range.end - range.start);
     if (!state || performance.now() - savedMs < (state.everyMs ?? 60_000)) continue;

@@ -20,6 +20,7 @@ import type { AutoEncoder } from "../tokenizer/auto-encoder.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
 import { liveTensors, scope, Tensor } from "../torch/index.js";
 import { compareScores } from "./compare.js";
+import { planOf } from "./plan.js";
 import { type EvaluateOptions, evaluateReconstruction } from "./reconstruction.js";
 
 const folder = mkdtempSync(join(tmpdir(), "vitok-evaluate-"));
@@ -289,6 +290,15 @@ describe("clips", () => {
 });
 
 describe("protocol vitok-paper", () => {
+  test.each([
+    [{ ssimBorder: "valid" }, "Expected ssim-border reflect for protocol vitok-paper"],
+    [{ fidTap: "768" }, "Expected neither fid-input nor fid-tap for protocol vitok-paper"],
+    [{ metrics: ["kid"] }, "Expected metrics that the author's evaluator has"],
+  ] as const)("has nothing that its evaluator has not: %o", (more, message) => {
+    const paper = { metrics: ["ssim"], protocol: "vitok-paper", ...more } as const;
+    expect(() => planOf(paper)).toThrow(message);
+  });
+
   test("truncates, pools the error of a batch and says so", async () => {
     const { metrics, protocol, intervals, perImage } = await evaluateReconstruction(
       tokenizer,

@@ -113,6 +113,24 @@ describe("the report", () => {
     expect(readFileSync(path, "utf8")).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/);
   });
 
+  it("is written to a page of its own name where one is given", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "vitok-report-"));
+    expect(await writeReport(join(folder, "page.html"), data)).toBe(join(folder, "page.html"));
+    expect(readdirSync(folder)).toEqual(["page.html"]);
+  });
+
+  it("calls the two sides by what they are", async () => {
+    const [usual, named] = [
+      await renderReport(data),
+      await renderReport({ ...data, sides: ["real", "<fake>"] }),
+    ];
+    expect(usual).toContain("reconstruction minus original");
+    expect(usual).toContain("<figcaption>reconstruction</figcaption>");
+    expect(named).toContain("&lt;fake&gt; minus real");
+    expect(named).toContain("<figcaption>&lt;fake&gt;</figcaption>");
+    expect(named).not.toContain("reconstruction</figcaption>");
+  });
+
   it("keeps pictures to the byte, and of a clip the middle frame", async () => {
     const video = clip(7, 3);
     const address = await embed(video);

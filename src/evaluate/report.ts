@@ -50,6 +50,8 @@ export interface FileRow {
   readonly scores: Readonly<Record<string, number>>;
 }
 
+export type Sides = readonly [original: string, recon: string];
+
 export interface ReportData {
   /** The model's variant, or a run's name. */
   readonly title: string;
@@ -62,6 +64,8 @@ export interface ReportData {
   readonly protocol: Readonly<Record<string, string | number | boolean | null>>;
   readonly charts?: readonly Chart[];
   readonly gallery: readonly GalleryItem[];
+  /** What the two pictures of an item are called; by default original and reconstruction. */
+  readonly sides?: Sides;
   /** Worst first. */
   readonly classes?: readonly ClassRow[];
   /** What a mean score hides, by name: "0.12 of 255". */
@@ -83,21 +87,25 @@ export interface ReportData {
 const gain = 4;
 const endsShown = 5;
 
-/** Writes `index.html` into the folder, which is made, and returns its path. Whole or not at all. */
-export async function writeReport(folder: string, data: ReportData): Promise<string> {
-  const path = join(folder, "index.html");
+/** Writes the page: to a path that ends in .html, or as `index.html` into a folder, which is made. Returns its path. Whole or not at all. */
+export async function writeReport(target: string, data: ReportData): Promise<string> {
+  const path = /\.html?$/i.test(target) ? target : join(target, "index.html");
   writeFileAtomic(path, await renderReport(data));
   return path;
 }
 
 /** The page as text. */
 export async function renderReport(data: ReportData): Promise<string> {
+  const { gallery, sides = ["original", "reconstruction"] } = data;
   const [samples, worst, best, ofClasses] = await Promise.all(
     [undefined, "worst", "best", "class"].map((group) =>
-      galleryRows(data.gallery.filter((item) => item.group === group)),
+      galleryRows(
+        gallery.filter((item) => item.group === group),
+        sides,
+      ),
     ),
   );
-  const note = galleryNote(data.gallery);
+  const note = galleryNote(gallery, sides);
   const [order = "PSNR"] = Object.keys(data.files?.[0]?.scores ?? {});
   const sections = [
     heading(data),
@@ -166,47 +174,44 @@ function warnings(list: readonly string[]): string {
   return list.map((text) => `<p class="warning">${html(text)}</p>`).join("\n");
 }
 
-async function galleryRows(items: readonly GalleryItem[]): Promise<string> {
-  return (await Promise.all(items.map(galleryRow))).join("\n");
+async function galleryRows(items: readonly GalleryItem[], sides: Sides): Promise<string> {
+  return (await Promise.all(items.map((item) => galleryRow(item, sides)))).join("\n");
 }
 
-function galleryNote(gallery: readonly GalleryItem[]): string {
+function galleryNote(gallery: readonly GalleryItem[], [original, recon]: Sides): string {
   const frames = gallery.some(({ original }) => original.frames > 1)
-    ? " Clips play: original, reconstruction and difference in step."
+    ? ` Clips play: ${original}, ${recon} and difference in step.`
     : "";
-  return `Difference: reconstruction minus original, magnified ${gain} times around grey.${frames}`;
+  return `Difference: ${recon} minus ${original}, magnified ${gain} times around grey.${frames}`;
 }
 
-async function galleryRow(item: GalleryItem): Promise<string> {
+async function galleryRow(item: GalleryItem, sides: Sides): Promise<string> {
   const { file, psnr, note } = item;
   const tag = note ? `<em>${html(note)}</em>` : "";
   return `<article>
 <p class="file"><span>${html(file)}</span>${tag}<b>${decibel(psnr)}</b></p>
-${item.original.frames > 1 ? await movingTriple(item) : await stillTriple(item)}
+${item.original.frames > 1 ? await movingTriple(item, sides) : await stillTriple(item, sides)}
 </article>`;
 }
 
 /** One animation of all three, so that they keep step. */
-async function movingTriple({ file, original, recon, fps = 8 }: GalleryItem): Promise<string> {
+async function movingTriple(
+  { file, original, recon, fps = 8 }: GalleryItem,
+  sides: Sides,
+): Promise<string> {
   const gap = 4;
   const sheet = tile([original, recon, differenceOf(original, recon, gain)], 3, { gap });
   const source = await embedMoving(sheet, fps);
-  const captions = ["original", "reconstruction", "difference"].map(
-    (name) => `<figcaption>${name}</figcaption>`,
-  );
-  return `<div class="moving"><div>${captions.join("")}</div><img src="${source}" width="${sheet.width}" height="${sheet.height}" alt="original, reconstruction and difference of ${html(file)}"></div>`;
+  const captions = [...sides, "difference"].map((name) => `<figcaption>${html(name)}</figcaption>`);
+  return `<div class="moving"><div>${captions.join("")}</div><img src="${source}" width="${sheet.width}" height="${sheet.height}" alt="${html(sides.join(", "))} and difference of ${html(file)}"></div>`;
 }
 
-async function stillTriple({ file, original, recon }: GalleryItem): Promise<string> {
-  const pictures = {
-    original,
-    reconstruction: recon,
-    difference: differenceOf(original, recon, gain),
-  };
+async function stillTriple({ file, original, recon }: GalleryItem, sides: Sides): Promise<string> {
+  const names = [...sides, "difference"].map(html);
   const figures = await Promise.all(
-    Object.entries(pictures).map(async ([name, clip]) => {
-      const image = `<img src="${await embed(clip)}" width="${clip.width}" height="${clip.height}" alt="${name} of ${html(file)}">`;
-      return `<figure><figcaption>${name}</figcaption>${image}</figure>`;
+    [original, recon, differenceOf(original, recon, gain)].map(async (clip, i) => {
+      const image = `<img src="${await embed(clip)}" width="${clip.width}" height="${clip.height}" alt="${names[i]} of ${html(file)}">`;
+      return `<figure><figcaption>${names[i]}</figcaption>${image}</figure>`;
     }),
   );
   return `<div class="triple">${figures.join("")}</div>`;

@@ -14,7 +14,7 @@ export type SsimBorder = "valid" | "reflect";
 export interface SsimOptions {
   /**
    * `reflect` (the default): one window a pixel, the border mirrored, as torchmetrics averages them. `valid`: only windows
-   * within the picture, as the paper of SSIM and scikit-image have it; 0.002 to 0.005 apart on photographs.
+   * within the picture, as the paper of SSIM and scikit-image have it; 0.002 to 0.013 apart on photographs.
    */
   readonly border?: SsimBorder;
 }

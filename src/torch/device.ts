@@ -44,9 +44,12 @@ export function memory(device = "cpu"): {
 export function resetPeakMemory(device = "cpu"): void {
   native().resetPeakMemory(device);
 }
-/** Gives back what the engine keeps of a GPU's freed memory, so that others can have it. */
+/**
+ * Gives back what the engine keeps of freed memory, a GPU's for others to have, the host's to the system. It is kept otherwise
+ * because the next step asks for the same again; over a long stream of small and large blocks the host's breaks into pieces.
+ */
 export function emptyCache(device: string): void {
-  if (device.startsWith("cuda")) native().emptyCache(device);
+  native().emptyCache(device);
 }
 
 /** Kinds of attention kernel that libtorch picks from, the first that is on and can; all are on at the start. */
