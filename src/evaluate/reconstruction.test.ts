@@ -16,11 +16,8 @@ import { InceptionScore } from "../metrics/inception-score.js";
 import { kernelDistance } from "../metrics/kernel-distance.js";
 import { Moments } from "../metrics/moments.js";
 import { precisionRecall } from "../metrics/precision-recall.js";
-import type { AutoEncoder } from "../tokenizer/auto-encoder.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
 import { liveTensors, scope, Tensor } from "../torch/index.js";
-import { compareScores } from "./compare.js";
-import { planOf } from "./plan.js";
 import { type EvaluateOptions, evaluateReconstruction } from "./reconstruction.js";
 
 const folder = mkdtempSync(join(tmpdir(), "vitok-evaluate-"));
@@ -48,12 +45,6 @@ const clips: Source = {
 
 /** Within 1e-7 of a value. */
 const near = (value: number) => expect.closeTo(value, 7 - Math.ceil(Math.log10(Math.abs(value))));
-
-/** dB, range 255 */
-function psnrOf(a: Uint8Array, b: Uint8Array): number {
-  const errors = Array.from(a, (value, i) => (value - b[i]!) ** 2);
-  return 10 * Math.log10((255 ** 2 * a.length) / errors.reduce((sum, error) => sum + error, 0));
-}
 
 /** Bytes before and after, [N, 3, T, H, W], of a whole set at once. */
 async function bothSides(model: Tokenizer, source: Source): Promise<[Tensor, Tensor]> {
@@ -123,45 +114,6 @@ describe("the pass", () => {
     expect(noted[0]?.psnr).toBe(Math.min(...psnrs));
     for (const { file, psnr } of gallery)
       expect(perImage.find((image) => image.file === file)?.scores.PSNR).toBe(psnr);
-  });
-
-  test("draws latents by the seed and the place in the set alone, and the passport says so", async () => {
-    const scores = async (more: Partial<EvaluateOptions>) =>
-      evaluateReconstruction(tokenizer, set, { ...options, metrics: ["psnr"], ...more });
-    const [mean, drawn, single, other] = [
-      await scores({ latent: "mean" }),
-      await scores({ latent: "sample", galleryCount: 3 }),
-      await scores({ latent: "sample", batchSize: 3 }),
-      await scores({ latent: "sample", seed: 7 }),
-    ];
-    expect(drawn.protocol.latent).toBe("sample, seed 0");
-    expect(other.protocol.latent).toBe("sample, seed 7");
-    for (const [i, { scores }] of drawn.perImage.entries()) {
-      expect(scores.PSNR).toEqual(near(single.perImage[i]!.scores.PSNR!));
-      for (const unlike of [mean, other])
-        expect(Math.abs(scores.PSNR! - unlike.perImage[i]!.scores.PSNR!)).toBeGreaterThan(1e-4);
-    }
-    for (const { file, psnr: shown, original, recon } of drawn.gallery) {
-      expect(shown).toBe(drawn.perImage.find((image) => image.file === file)?.scores.PSNR);
-      expect(psnrOf(original.bytes, recon.bytes)).toBeCloseTo(shown!, 5);
-    }
-    expect(() => compareScores(mean, drawn)).toThrow('latent: "mean" and "sample, seed 0"');
-  });
-
-  test("refuses to draw from a code that is a point", async () => {
-    const point: AutoEncoder = {
-      ...{ name: "a baseline", config: tokenizer.config, placement: tokenizer.placement },
-      encode: (pixels) => {
-        const { mean, grid, size } = tokenizer.encode(pixels);
-        return { mean, grid, size };
-      },
-      decode: (...args) => tokenizer.decode(...args),
-      dispose() {},
-    };
-    const drawn = { ...options, metrics: ["psnr"], latent: "sample" } as const;
-    await expect(evaluateReconstruction(point, set, drawn)).rejects.toThrow(
-      "Expected a model whose code is a distribution for latent sample, received a baseline.",
-    );
   });
 
   test("leaves out what cannot be read, from the Inception Score too", async () => {
@@ -290,15 +242,6 @@ describe("clips", () => {
 });
 
 describe("protocol vitok-paper", () => {
-  test.each([
-    [{ ssimBorder: "valid" }, "Expected ssim-border reflect for protocol vitok-paper"],
-    [{ fidTap: "768" }, "Expected neither fid-input nor fid-tap for protocol vitok-paper"],
-    [{ metrics: ["kid"] }, "Expected metrics that the author's evaluator has"],
-  ] as const)("has nothing that its evaluator has not: %o", (more, message) => {
-    const paper = { metrics: ["ssim"], protocol: "vitok-paper", ...more } as const;
-    expect(() => planOf(paper)).toThrow(message);
-  });
-
   test("truncates, pools the error of a batch and says so", async () => {
     const { metrics, protocol, intervals, perImage } = await evaluateReconstruction(
       tokenizer,
