@@ -97,14 +97,13 @@ export async function writeReport(target: string, data: ReportData): Promise<str
 /** The page as text. */
 export async function renderReport(data: ReportData): Promise<string> {
   const { gallery, sides = ["original", "reconstruction"] } = data;
-  const [samples, worst, best, ofClasses] = await Promise.all(
-    [undefined, "worst", "best", "class"].map((group) =>
-      galleryRows(
-        gallery.filter((item) => item.group === group),
-        sides,
-      ),
-    ),
-  );
+  const rowsOf = (group: GalleryItem["group"] | undefined) =>
+    galleryRows(
+      gallery.filter((item) => item.group === group),
+      sides,
+    );
+  const groups = [undefined, "worst", "best", "class"] as const;
+  const [samples, worst, best, ofClasses] = await Promise.all(groups.map(rowsOf));
   const note = galleryNote(gallery, sides);
   const [order = "PSNR"] = Object.keys(data.files?.[0]?.scores ?? {});
   const sections = [
@@ -203,7 +202,8 @@ async function movingTriple(
   const sheet = tile([original, recon, differenceOf(original, recon, gain)], 3, { gap });
   const source = await embedMoving(sheet, fps);
   const captions = [...sides, "difference"].map((name) => `<figcaption>${html(name)}</figcaption>`);
-  return `<div class="moving"><div>${captions.join("")}</div><img src="${source}" width="${sheet.width}" height="${sheet.height}" alt="${html(sides.join(", "))} and difference of ${html(file)}"></div>`;
+  const space = `column-gap:${((100 * gap) / sheet.width).toFixed(3)}%`; // as between the pictures
+  return `<div class="moving"><div style="${space}">${captions.join("")}</div><img src="${source}" width="${sheet.width}" height="${sheet.height}" alt="${html(sides.join(", "))} and difference of ${html(file)}"></div>`;
 }
 
 async function stillTriple({ file, original, recon }: GalleryItem, sides: Sides): Promise<string> {

@@ -20,6 +20,7 @@ export async function evaluateTokenizer(
   { config, count, share, weights = "raw" }: TokenizerRequest,
 ): Promise<Evaluation | undefined> {
   const { metrics, batchSize, fidTap } = config.evaluate;
+  const { frames, fps } = config.data;
   const options = {
     size: config.evaluate.size,
     batchSize: batchSize ?? 16,
@@ -28,6 +29,7 @@ export async function evaluateTokenizer(
     model: { weights, weightsHash: null },
     lpipsTrunk: config.losses.lpipsTrunk,
     galleryCount: 8,
+    window: { frames, fps },
     ...(count ? { count } : {}),
   };
   const scores = share
