@@ -1,14 +1,17 @@
 // A long 720p video, drawn by ffmpeg and sampled at 2 fps, through a tiny model in tiles and chunks: is memory flat? Also an
 // 8192 x 8192 picture under 2 GiB. The command runs as a user would run it, and its resident memory is read from outside.
-// Usage: npx tsx bench/long-video.ts [MINUTES] (10), or npx tsx bench/long-video.ts picture [SIDE] (8192). Linux only.
+// Usage: npx tsx bench/long-video.ts [MINUTES (10)] [CURVE.svg], or npx tsx bench/long-video.ts picture [SIDE] (8192). Linux only.
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as Plot from "@observablehq/plot";
+import { parseHTML } from "linkedom";
 import { toolPath } from "../src/media/ffmpeg.js";
 import { Tokenizer } from "../src/tokenizer/tokenizer.js";
 
-const [what = "10", side = "8192"] = process.argv.slice(2);
+const [what = "10", second] = process.argv.slice(2);
+const side = second ?? "8192";
 const folder = mkdtempSync(join(tmpdir(), "vitok-long-"));
 const everyMs = 250;
 
@@ -51,6 +54,7 @@ try {
       residentMiBByTenth: Array.from({ length: 10 }, (_, i) => Math.max(...tenth(i))),
     }),
   );
+  if (!isPicture && second) writeFileSync(second, curveOf(samples));
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
@@ -72,4 +76,25 @@ async function watch(args: readonly string[]): Promise<{ samples: number[]; text
   clearInterval(timer);
   if (code !== 0) throw new Error(`Expected the command to end well, received status ${code}.`);
   return { samples, text };
+}
+
+/** The most of every ten seconds over the time, as a picture. */
+function curveOf(samples: readonly number[]): string {
+  const perPoint = 10_000 / everyMs;
+  const points = Array.from({ length: Math.ceil(samples.length / perPoint) }, (_, i) => ({
+    minutes: i / 6,
+    MiB: Math.max(...samples.slice(i * perPoint, (i + 1) * perPoint)),
+  }));
+  const { document } = parseHTML("<!doctype html><html><body></body></html>");
+  const svg = Plot.plot({
+    ...{ document, width: 640, height: 240, marginLeft: 52, marginBottom: 38 },
+    style: { background: "#fff", color: "#1d1c1a", fontFamily: "sans-serif", fontSize: "11px" },
+    x: { label: "minutes", tickSize: 0 },
+    y: { label: "resident memory, MiB", domain: [0, 1600], ticks: 4, tickSize: 0, grid: true },
+    marks: [Plot.line(points, { x: "minutes", y: "MiB", stroke: "#2f5d8a", strokeWidth: 1.75 })],
+  });
+  svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", "Resident memory over the time of a run");
+  return `${svg.outerHTML}\n`;
 }

@@ -134,16 +134,21 @@ export async function* readPieces(
   }
 }
 
-/** The value, or a MediaError once `timeoutMs` are over. */
+/**
+ * The value, or a MediaError once `timeoutMs` are over. They are counted in steps that this process lives through: while it
+ * computes, or sleeps with its machine, ffmpeg cannot be heard, and is not silent.
+ */
 async function inTime<T>(value: Promise<T>, file: string, timeoutMs: number): Promise<T> {
+  let stepsLeft = 20;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, fail) => {
-    timer = setTimeout(() => fail(new MediaError(file, silence(timeoutMs))), timeoutMs);
+    const count = () => --stepsLeft || fail(new MediaError(file, silence(timeoutMs)));
+    timer = setInterval(count, timeoutMs / stepsLeft);
   });
   try {
     return await Promise.race([value, late]);
   } finally {
-    clearTimeout(timer);
+    clearInterval(timer);
   }
 }
 
