@@ -1,12 +1,12 @@
 // Each CUDA kernel against its plain twin, and its share of the memory bandwidth: `kernels.mjs CASE`, one process a case, so
 // that one that fails stops no other; without a case, their names. JSON lines. The checks are in kernels/.
+import { attentionCase } from "./kernels/attention.mjs";
 import { boxes } from "./kernels/boxes.mjs";
 import { dist, failures, say } from "./kernels/harness.mjs";
 import { adamw, graph } from "./kernels/optimizer.mjs";
 import { lpips, unitDistance } from "./kernels/perceptual.mjs";
 import {
   addNormCase,
-  attentionCase,
   copy,
   gatedSiluCase,
   modulateCase,

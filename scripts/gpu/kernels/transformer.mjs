@@ -19,7 +19,6 @@ const { addNorm } = await dist("nn/fused/add-norm");
 const { gatedSilu } = await dist("nn/fused/gated-silu");
 const { rotatedHeads } = await dist("nn/fused/rotated-heads");
 const { modulate } = await dist("nn/fused/modulate");
-const { selfAttention, setSelfAttention } = await dist("nn/fused/self-attention");
 const { setFused } = await dist("nn/fused/choose");
 const { Linear } = await dist("nn/linear");
 const { LayerNorm } = await dist("nn/norm");
@@ -223,57 +222,6 @@ export function rotateSplitCase() {
     () => torch.grad(made, [leafAll], { gradOutputs: grads, retainGraph: true }),
     { asGraph: false },
   );
-}
-
-export function attentionCase() {
-  for (const [batch, grid, heads, headDim] of shapes([
-    [2, { t: 1, h: 9, w: 8 }, 2, 64],
-    [1, { t: 2, h: 2, w: 5 }, 3, 32],
-    [3, { t: 1, h: 16, w: 16 }, 12, 64],
-    [2, { t: 1, h: 1, w: 1 }, 1, 64],
-    [2, { t: 3, h: 9, w: 7 }, 4, 64],
-    [5, { t: 1, h: 8, w: 8 }, 6, 32],
-  ])) {
-    const width = heads * headDim;
-    const rope = new RopeTables(headDim).at(grid, 0, device);
-    const linear = random(new Linear(64, 3 * width), "bfloat16");
-    const x0 = leaf([batch, grid.t * grid.h * grid.w, 64], "bfloat16");
-    compare(
-      `attention ${batch}x${JSON.stringify(grid)} ${heads}x${headDim}`,
-      "bfloat16",
-      (type) => {
-        const x = asLeaf(x0, type);
-        const l = inDtype(linear, type);
-        const outputs = [selfAttention(x, l, rope, heads)];
-        return { inputs: { x, weight: l.weight, bias: l.bias }, outputs };
-      },
-      1.5e-2, // scores and their gradients are rounded on the way, too
-    );
-  }
-  if (isEmulated) return;
-  const rope = new RopeTables(64).at({ t: 1, h: 16, w: 16 }, 0, device);
-  const all = leaf([128, 256, 3 * 768], "bfloat16");
-  const bias = randn([3 * 768], { device });
-  const grad = leaf([128, 256, 768], "bfloat16");
-  for (const [kind, tokens] of [
-    ["one kernel", 256],
-    ["turn, then libtorch's", 0],
-  ]) {
-    setSelfAttention(tokens);
-    const bytes = (4 / 3) * all.byteLength; // of one kernel
-    bandwidth(`attention forward, ${kind}`, bytes, () =>
-      noGrad(() => selfAttention(all, { product: () => all, bias }, rope, 12)),
-    );
-    const leafAll = all.clone().requiresGrad_();
-    const out = selfAttention(leafAll, { product: () => leafAll, bias }, rope, 12);
-    bandwidth(
-      `attention backward, ${kind}`,
-      2 * bytes,
-      () => torch.grad([out], [leafAll], { gradOutputs: [grad], retainGraph: true }),
-      { asGraph: false },
-    );
-  }
-  setSelfAttention();
 }
 
 export function tower() {
