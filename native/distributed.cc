@@ -51,8 +51,11 @@ static napi_value createGroup(const Call& call) {
   return undefined(call.env);
 }
 
+/// destroyGroup(name, isOrderly): where all leave together, NCCL takes leave of the others, who would else find it gone.
 static void destroyGroup(const Call& call) {
   std::string name = toString(call.env, call[0]);
+  auto found = call.engine->groups.find(name);
+  if (found != call.engine->groups.end() && toBool(call.env, call[1])) c10d::resolve_process_group(name)->shutdown();
   c10d::unregister_process_group(name);
   call.engine->groups.erase(name);
 }

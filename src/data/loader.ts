@@ -109,7 +109,7 @@ export class Loader extends BatchStream {
     if (!found) return undefined;
     const random = randomStream(seed, purpose.crop, epoch, index);
     const clip = augment
-      ? await trainingCrop(found.clip, size, random, { ...defaultRanges, ...ranges })
+      ? trainingCrop(found.clip, size, random, { ...defaultRanges, ...ranges })
       : evaluationCrop(found.clip, size.height, filter);
     const file = this.#source.id(found.place);
     return { index, file, label: this.#source.label(found.place) ?? -1, clip };

@@ -115,9 +115,9 @@ export class ProcessGroup {
     scope(() => this.allReduce_(Tensor.from([1], [1], { device })).item());
   }
 
-  /** Leaves the group. Collectives under way have to be waited for before. */
-  dispose(): void {
-    native().destroyGroup(this.name);
+  /** Leaves the group; `isOrderly`: as all others do now. Collectives under way have to be waited for before. */
+  dispose(isOrderly = false): void {
+    native().destroyGroup(this.name, isOrderly);
   }
 
   #start(operator: string, tensor: Tensor, ...args: (string | number | Tensor)[]): Work {

@@ -76,7 +76,7 @@ export interface Native {
       interface: string;
     },
   ): void;
-  destroyGroup(name: string): void;
+  destroyGroup(name: string, isOrderly: boolean): void;
   /** Where the CUDA half was built beside NCCL. */
   addNccl?(group: string, device: string, timeoutMs: number): void;
   exitProcess(code: number): never;

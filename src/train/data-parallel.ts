@@ -182,7 +182,7 @@ export class Team {
   async close(isDone: boolean): Promise<void> {
     if (isDone) this.group?.barrier();
     await this.liveness?.close(isDone);
-    this.group?.dispose();
+    this.group?.dispose(isDone);
   }
 
   #reduce(values: readonly number[], op: "avg" | "max"): number[] {

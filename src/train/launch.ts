@@ -33,14 +33,18 @@ export async function launch({ count, line, resumeCommand, log }: LaunchOptions)
   const release = passSignals(children.map(({ child }) => child));
   const running = new Set(children);
   let first: Ended | undefined;
+  let lost: Ended | undefined; // by a signal not of ours: the cause, though on a GPU it may be the last to be gone
   let killing: NodeJS.Timeout | undefined;
+  let isKilling = false;
   await Promise.all(
     children.map(async (item) => {
       const ended = await item.ended;
       running.delete(item);
+      if (ended.signal && !isKilling) lost ??= ended;
       if (first || (ended.code === 0 && !ended.signal)) return;
       first = ended;
       killing = setTimeout(() => {
+        isKilling = true;
         for (const { child } of running) child.kill("SIGKILL");
       }, graceMs);
     }),
@@ -49,9 +53,9 @@ export async function launch({ count, line, resumeCommand, log }: LaunchOptions)
   release();
   if (!first) return 0;
   if (first.stderr) log(first.stderr.trimEnd());
-  if (first.signal)
+  if (lost)
     log(
-      `Process ${first.rank} was ended by ${first.signal}, so the run stopped. ` +
+      `Process ${lost.rank} was ended by ${lost.signal}, so the run stopped. ` +
         `Go on from its last checkpoint with:\n  ${resumeCommand}`,
     );
   return 1;
