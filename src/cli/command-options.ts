@@ -229,7 +229,7 @@ export function words(text: string): string[] {
 }
 
 /** "2/4" -> the second of four parts, counted from 0. */
-function part(text: string): { index: number; count: number } {
+export function part(text: string): { index: number; count: number } {
   const [number = 0, count = 0] = text.split("/").map(Number);
   if (/^\d+\/\d+$/.test(text) && number >= 1 && number <= count)
     return { index: number - 1, count };
@@ -252,6 +252,15 @@ export const several = {
   parse: (text: string, previous: unknown): string[] => [...(previous as string[]), text],
   default: [] as readonly string[],
 } as const;
+
+/** "30min", "2h", "90s" -> milliseconds. */
+export function duration(text: string): number {
+  const units = { s: 1000, min: 60_000, h: 3_600_000, d: 86_400_000 };
+  const [, number = "", unit = ""] = /^([\d.]+)\s*(s|min|h|d)$/.exec(text.trim()) ?? [];
+  const value = Number(number) * (units[unit as keyof typeof units] ?? 0);
+  if (value > 0) return value;
+  throw new InvalidArgumentError("Expected a time such as 30min, 2h or 1d.");
+}
 
 /** "4GiB", "512MiB", "2GB" or bytes. */
 export function byteCount(text: string): number {

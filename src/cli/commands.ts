@@ -25,6 +25,7 @@ import {
   words,
 } from "./command-options.js";
 import { fileCommands } from "./file-commands.js";
+import { studyCommand } from "./study-command.js";
 
 export type { Argument, Command, CommandModule, Options } from "./command-options.js";
 
@@ -71,6 +72,10 @@ export const commands: readonly Command[] = [
       partOption,
       report,
       latent,
+      {
+        flags: "--pictures <dir>",
+        summary: "write eight pictures spread over the set, before and after",
+      },
       ...sampling,
       ...scoring,
       batchSize,
@@ -208,6 +213,7 @@ export const commands: readonly Command[] = [
     ],
     examples: ["vitok info S-B/16", "vitok info S-B/4x8 --size 128 --json"],
   },
+  studyCommand,
   {
     name: "runs",
     args: "[dir]",

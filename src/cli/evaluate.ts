@@ -13,6 +13,9 @@ import {
   type Waiting,
 } from "../evaluate/reconstruction.js";
 import { reportOf } from "../evaluate/reconstruction-report.js";
+import type { GalleryItem } from "../evaluate/report.js";
+import { frameOf } from "../media/clip.js";
+import { writeImage } from "../media/image.js";
 import { usualSize } from "../tokenizer/cost.js";
 import { loadAutoEncoder } from "./auto-encoder.js";
 import {
@@ -36,12 +39,15 @@ interface EvaluateCommandOptions extends SamplingOptions, ScoreOptions {
   readonly keep?: number;
   readonly latent?: "mean" | "sample";
   readonly report?: string;
+  readonly pictures?: string;
   readonly resume?: boolean;
   readonly part?: Part;
   readonly json?: boolean;
 }
 
 const usageError = 2;
+/** Of --pictures. */
+const picturesShown = 8;
 
 export async function run(
   [target = ""]: readonly string[],
@@ -51,7 +57,7 @@ export async function run(
   const plan = readPlan(options, output);
   if (!plan) return usageError;
   const isGenerator = isGeneratorTarget(target);
-  const { data, report, count, keep, latent, seed, realStats, out, resume } = options;
+  const { data, report, pictures, count, keep, latent, seed, realStats, out, resume } = options;
   const part = isGenerator ? undefined : (options.part ?? partOfLaunch());
   if ((resume || part) && !out) {
     const asked = resume ? "--resume" : `part ${part!.index + 1} of ${part!.count}`;
@@ -74,6 +80,7 @@ export async function run(
     size: options.size ?? model.size,
     batchSize: options.batchSize ?? usualBatchSize(tokenizer.placement.device),
     ...(report ? { galleryCount: 12, classCount: 12 } : {}),
+    ...(pictures ? { evenCount: picturesShown } : {}),
     model: model.id,
     onProgress: (done, total) => {
       progress ??= openProgress("evaluate", { total });
@@ -87,9 +94,21 @@ export async function run(
   tokenizer.dispose();
   if ("waitingFor" in found) return reportWaiting(part!, found, output);
   if (state) rmSync(state.path, { force: true });
+  if (pictures) await writePictures(pictures, found.gallery);
   const title = tokenizer.name;
   await reportScores(found, { folder: model.folder, title, report, out }, output);
   return 0;
+}
+
+/** `0.original.png`, `0.recon.png` and so on; of clips the middle frame. */
+async function writePictures(folder: string, gallery: readonly GalleryItem[]): Promise<void> {
+  const even = gallery.filter(({ group }) => group === "even");
+  for (const [i, { original, recon }] of even.entries())
+    for (const [name, clip] of Object.entries({ original, recon }))
+      await writeImage(
+        join(folder, `${i}.${name}.png`),
+        frameOf(clip, Math.floor(clip.frames / 2)),
+      );
 }
 
 /** Under torchrun and its like each process takes its part. */

@@ -1,7 +1,7 @@
 // Which pictures a report shows: the rule of gallery.ts, by hand.
 
 import { expect, test } from "vitest";
-import { pickOfClasses, pickPictures } from "./gallery.js";
+import { pickEvenly, pickOfClasses, pickPictures } from "./gallery.js";
 
 test("the ends of the set are the worst and the best, the others are spread over it", () => {
   const psnrs = [5, 9, 1, 8, 3, 7, 2, 6];
@@ -26,4 +26,13 @@ test("a class is shown by its middle file, the classes of the lowest and of the 
   expect(indices(2)).toEqual([3, 5]);
   expect(indices(0)).toEqual([]);
   expect(pickOfClasses([1, 2], [0, 0], 4)).toEqual([]);
+});
+
+test("pictures to compare models by depend on the set alone", () => {
+  expect(pickEvenly(8, 2)).toEqual([
+    { index: 2, group: "even" },
+    { index: 6, group: "even" },
+  ]);
+  expect(pickEvenly(2, 8).map(({ index }) => index)).toEqual([0, 1]);
+  expect(pickEvenly(5, 0)).toEqual([]);
 });

@@ -11,17 +11,23 @@ interface GalleryOptions {
   readonly count: number;
   /** At most so many classes, one picture each. */
   readonly classCount: number;
+  /** So many besides, spread over the set and the same for every model: for two of eight, the third and the seventh. */
+  readonly evenCount?: number;
 }
 
 /** The pictures that a report shows; `show` makes the file at a place of the set again, as it was scored. */
 export async function makeGallery(
   { state, psnrs }: Scoreboard,
-  { classes, count, classCount }: GalleryOptions,
+  { classes, count, classCount, evenCount = 0 }: GalleryOptions,
   show: (place: number) => Promise<{ original: Clip; recon: Clip }>,
 ): Promise<GalleryItem[]> {
   const { files, places, labels } = state;
   const items: GalleryItem[] = [];
-  const picked = [...pickPictures(psnrs, count), ...pickOfClasses(psnrs, labels, classCount)];
+  const picked = [
+    ...pickPictures(psnrs, count),
+    ...pickOfClasses(psnrs, labels, classCount),
+    ...pickEvenly(files.length, evenCount),
+  ];
   for (const { index, ...why } of picked) {
     const name = why.group === "class" ? { note: classes[labels[index]!]! } : {};
     const pictures = await show(places[index]!);
@@ -54,6 +60,14 @@ export function pickPictures(psnrs: readonly number[], count: number): Picked[] 
     .filter((index) => ends.every((end) => end.index !== index))
     .map((index) => ({ index }));
   return [...plain, ...ends];
+}
+
+/** At most `count` of `total` files, whatever their scores. */
+export function pickEvenly(total: number, count: number): Picked[] {
+  const shown = Math.min(total, count);
+  return Array.from({ length: shown }, (_, i) => Math.floor(((i + 0.5) * total) / shown)).map(
+    (index) => ({ index, group: "even" as const }),
+  );
 }
 
 /**

@@ -181,9 +181,9 @@ export async function conclude(
 }
 
 function picturesOf({ set, plan, options }: Run, pass: ReconstructionPass): Promise<GalleryItem[]> {
-  const { size, galleryCount: count = 0, classCount = 0 } = options;
+  const { size, galleryCount: count = 0, classCount = 0, evenCount = 0 } = options;
   const { filter, rounding } = plan.rules;
-  const wanted = { classes: set.classes, count, classCount };
+  const wanted = { classes: set.classes, count, classCount, evenCount };
   return makeGallery(pass.scoreboard, wanted, async (place) => {
     const original = evaluationCrop(await set.load(place), size, filter);
     const batch = { ...batchOf([original]), indices: [place] };

@@ -33,6 +33,8 @@ export interface EvaluateOptions extends PlanOptions {
   readonly galleryCount?: number | undefined;
   /** And one picture each of at most so many classes; none by default. */
   readonly classCount?: number | undefined;
+  /** And so many spread over the set, the same ones for every model; none by default. */
+  readonly evenCount?: number | undefined;
   /** For the passport; raw weights that no file holds by default. */
   readonly model?: WeightsId | undefined;
   /** A file (.npz) of the originals' statistics for FID: read where it is, else made and written. */

@@ -31,8 +31,8 @@ export interface GalleryItem {
   readonly psnr: number;
   /** Frames a second of clips; 8 where it is not told. */
   readonly fps?: number;
-  /** Why it is shown; absent for a plain sample. */
-  readonly group?: "worst" | "best" | "class";
+  /** Why it is shown; absent for a plain sample. Those chosen `even`ly are for other pages than this one. */
+  readonly group?: "worst" | "best" | "class" | "even";
   /** "worst of 500", or the name of the class. */
   readonly note?: string;
 }
@@ -289,7 +289,7 @@ function significant(value: number, digits: number): string {
   return value.toFixed(Math.min(decimals, 6));
 }
 
-function html(text: string): string {
+export function html(text: string): string {
   const entities: Record<string, string> = {
     "&": "&amp;",
     "<": "&lt;",

@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import {
-  type Document,
+  Document,
   isMap,
   isNode,
   LineCounter,
@@ -27,16 +27,34 @@ export function readConfigFile<S extends z.ZodObject, T>(
 ): T {
   const source = openSource(path);
   for (const set of options.sets) override(source.document, set);
-  const result = options.schema.safeParse(source.document.toJS() ?? {}, { reportInput: true });
+  return check(source, options);
+}
+
+/**
+ * The same for a config that another file gives in parts: `name` is what errors call it.
+ * @throws ConfigError without line and column
+ */
+export function checkConfig<S extends z.ZodObject, T>(
+  value: object,
+  { name, ...options }: { name: string; schema: S; complete: (value: z.output<S>) => T },
+): T {
+  return check({ path: name, document: new Document(value), lines: new LineCounter() }, options);
+}
+
+function check<S extends z.ZodObject, T>(
+  source: Source,
+  { schema, complete }: { schema: S; complete: (value: z.output<S>) => T },
+): T {
+  const result = schema.safeParse(source.document.toJS() ?? {}, { reportInput: true });
   if (!result.success) {
-    const lines = result.error.issues.flatMap((issue) => explain(issue, options.schema, source));
+    const lines = result.error.issues.flatMap((issue) => explain(issue, schema, source));
     throw new ConfigError(lines.join("\n"), { cause: result.error });
   }
   try {
-    return options.complete(result.data);
+    return complete(result.data);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    throw new ConfigError(`${error.message} (${path})`, { cause: error });
+    throw new ConfigError(`${error.message} (${source.path})`, { cause: error });
   }
 }
 
