@@ -6,6 +6,7 @@ import { perceptual } from "../losses/perceptual.js";
 import { mse } from "../losses/pixel.js";
 import { weightedSum } from "../losses/weighted-sum.js";
 import { AdamW } from "../nn/adamw.js";
+import { Checkpointing } from "../nn/checkpointing.js";
 import { clipGradNorm } from "../nn/clip.js";
 import { setFused } from "../nn/fused/choose.js";
 import { FusedAdamW } from "../nn/fused-adamw.js";
@@ -40,6 +41,8 @@ export interface CaseOptions {
   readonly precision: "float32" | "bfloat16";
   /** Default: graph on a GPU, else plain. */
   readonly way?: Way;
+  /** A train step recomputes activations instead of keeping them. */
+  readonly checkpointing?: boolean;
   /** Whether a train step clips gradients; by default it does. The kernels' optimizer always does. */
   readonly clips?: boolean;
 }
@@ -139,10 +142,10 @@ function trainStep(
   const tokenizer = Tokenizer.create(config, { device });
   const lpips = options.lpips ? randomLpips(device, precision) : undefined;
   const pixels = scope(() => rand(shapeOf(batch, input), { device }).mul(2).sub(1));
-  const lossOf = () => {
-    const posterior = tokenizer.encode(pixels);
+  const lossOf = (checkpointing: Checkpointing | undefined) => {
+    const posterior = tokenizer.encode(pixels, { checkpointing });
     const noise = randn(posterior.mean.shape, { device });
-    const recon = tokenizer.decode(posterior.sample(noise), posterior.grid);
+    const recon = tokenizer.decode(posterior.sample(noise), posterior.grid, { checkpointing });
     const terms: Record<string, Tensor> = { mse: mse(recon, pixels), kl: posterior.kl() };
     if (lpips) terms.lpips = perceptual(lpips, recon, pixels);
     return weightedSum(terms, { mse: 1, kl: 1e-3, ...(lpips ? { lpips: 1 } : {}) }).loss;
@@ -153,8 +156,11 @@ function trainStep(
       : fusedOptimizer(tokenizer, precision);
   const step = () => {
     optimizer.zeroGrad();
-    const loss = autocast({ device, dtype: precision }, lossOf);
-    loss.backward();
+    const autocasting = <T>(fn: () => T) => autocast({ device, dtype: precision }, fn);
+    const checkpointing = options.checkpointing ? new Checkpointing(autocasting) : undefined;
+    const loss = autocasting(() => lossOf(checkpointing));
+    if (checkpointing) checkpointing.backward(loss);
+    else loss.backward();
     optimizer.update();
     return loss.detach();
   };
