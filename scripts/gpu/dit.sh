@@ -16,7 +16,7 @@ vitok() { node "$program" "$@"; }
 if [ -n "${TINY:-}" ]; then
   variant=Tiw48d1h4-Tiw48d1h4/16 dit=DiT-Sw48d2h4 tokenizer_steps=6 dit_steps=6 batch=8 score=24 evals=2 scales="1 2" sampler_steps=4 device=cpu precision=float32
 else
-  variant=Ti-Ti/8 dit=DiT-S tokenizer_steps=${TOKENIZER_STEPS:-3000} dit_steps=${DIT_STEPS:-8000} batch=256 score=2500 evals=5 scales="1 1.5 2 3 4 6" sampler_steps=25 device=auto precision=bfloat16
+  variant=Ti-Ti/8 dit=DiT-S tokenizer_steps=${TOKENIZER_STEPS:-3000} dit_steps=${DIT_STEPS:-8000} batch=256 score=${SCORE:-2500} evals=5 scales=${SCALES:-1 1.5 2 3 4 6} sampler_steps=25 device=auto precision=bfloat16
 fi
 
 tokenizer() {
@@ -42,10 +42,14 @@ dit() {
   mkdir -p "$out/grids" && cp "$work"/dit/grids/*.png "$out/grids/"
 }
 
-guidance() {
+guidance() { # all scales at once: a small model leaves a GPU idle
   for scale in $scales; do
     vitok evaluate "$work/dit" --data "$pictures" --metrics fid --fid-tap 768 --real-stats "$work/real-64.npz" --count $score \
-      --guidance "$scale" --sampler dpm++ --steps $sampler_steps --batch-size $((batch / 2)) --device $device --json > "$out/guidance-$scale.json"
+      --guidance "$scale" --sampler dpm++ --steps $sampler_steps --batch-size $((batch / 2)) --device $device --json > "$out/guidance-$scale.json" &
+    [ -e "$work/real-64.npz" ] || wait # the first one writes it
+  done
+  wait
+  for scale in $scales; do
     echo "guidance $scale: $(grep -o '"g[A-Za-z0-9-]*": [0-9.e-]*' "$out/guidance-$scale.json" | head -3 | tr '\n' ' ')"
   done
 }

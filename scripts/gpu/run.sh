@@ -42,7 +42,7 @@ evaluate() {
 each() {
   local script=$1 limit=$2 name status
   shift 2
-  cp -r scripts/gpu/*.mjs scripts/gpu/kernels "$work/"
+  cp -rf scripts/gpu/*.mjs scripts/gpu/kernels "$work/"
   for name in "$@"; do
     status=0
     # shellcheck disable=SC2086  # a case may carry an argument

@@ -22,6 +22,8 @@ const { values: given } = parseArgs({
     out: { type: "string", default: "/tmp/vitok-two-gpus" },
     processes: { type: "string", default: "2" },
     workers: { type: "string", default: "" }, // threads that read data, in each process
+    precision: { type: "string", default: "" }, // bfloat16 on a GPU, float32 elsewhere
+    only: { type: "string", default: "pace,curves,kill" },
     pace: { type: "boolean", default: false }, // one of the timed processes, started by this script
   },
 });
@@ -34,11 +36,12 @@ const [size, batch, steps, processes] = ["size", "batch", "steps", "processes"].
   Number(given[name]),
 );
 const isGpu = given.device !== "cpu";
+const precision = given.precision || (isGpu ? "bfloat16" : "float32");
 const recipe = {
   model: { variant: given.variant },
   data: { path: given.data, size, concurrency: 8, prefetch: 4, cacheMiB: 4096 },
   losses: { lpips: 0 },
-  train: { steps, batchSize: batch, peakLr: 3e-4, precision: isGpu ? "bfloat16" : "float32" },
+  train: { steps, batchSize: batch, peakLr: 3e-4, precision },
   device: given.device,
 };
 
@@ -62,11 +65,7 @@ async function train(name, { nproc, sets = [], resume = false, kill }) {
     ...["data.concurrency=8", "data.prefetch=4", "data.cacheMiB=4096", "losses.lpips=0"],
     ...[`train.steps=${steps}`, `train.batchSize=${batch}`, "train.accumulate=1"],
     ...(given.workers ? [`data.workers=${given.workers}`] : []),
-    ...[
-      "train.peakLr=3e-4",
-      `train.warmupSteps=${steps}`,
-      `train.precision=${recipe.train.precision}`,
-    ],
+    ...["train.peakLr=3e-4", `train.warmupSteps=${steps}`, `train.precision=${precision}`],
     ...["train.logEvery=1", "train.evalEvery=0", "train.gridEvery=0", "evaluate.count=8"],
     ...["evaluate.metrics=[psnr]", `train.saveEvery=${Math.ceil(steps / 5)}`, ...sets],
   ];
@@ -255,7 +254,9 @@ if (given.pace) await pace();
 else {
   rmSync(given.out, { recursive: true, force: true });
   mkdirSync(given.out, { recursive: true });
-  await comparePace();
-  await killAndResume(await compareCurves());
+  const does = (part) => given.only.split(",").includes(part);
+  if (does("pace")) await comparePace();
+  const one = does("curves") ? await compareCurves() : undefined;
+  if (does("kill")) await killAndResume(one ?? (await train("one", { nproc: 1 })));
   process.exitCode = failed ? 1 : 0;
 }
