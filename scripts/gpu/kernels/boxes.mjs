@@ -22,7 +22,7 @@ export function boxes() {
       const sides = [grid.t * q, grid.h * p, grid.w * p];
       const title = `${batch}x${sides} ${q}x${p}`;
       const pixels = leaf([batch, 3, ...sides], "float32");
-      const scale = randn([1], { device });
+      const scale = randn([batch, grid.t * grid.h * grid.w, 3 * q * p * p], { device });
       compare(`cut-boxes ${title}`, dtype, (type) => {
         const s = asLeaf(scale, "float32");
         const cut = suitsCut(pixels, size, type)
