@@ -65,17 +65,20 @@ speed() {
 
 theirs() { timeout 150 python3 bench/torch_anchor_clip.py .gpu/anchor.py "$@" 2>> "$out/anchor.err" | tee -a "$out/anchor-clip.jsonl" || true; }
 
-# Both sides in few minutes: the opponent compiles in the background while ours builds, is checked and measured.
-race() {
+# The opponent of `race`, compiling in the background: a call of its own may start it while the machine is set up.
+opponent() {
   mkdir -p "$work"
   rm -f "$work"/gate.*
   local name
   for name in train-lpips train; do
-    (
-      [ $name = train ] && sleep 40 # so that the two do not need their memory at once
-      GATE="$work/gate" timeout 400 python3 bench/torch_anchor_clip.py .gpu/anchor.py $name > "$work/theirs-$name.jsonl" 2>> "$out/anchor.err"
-    ) &
+    [ $name = train-lpips ] || export DELAY=40 # so that the two do not need their memory at once
+    GATE="$work/gate" setsid bash -c "sleep ${DELAY:-0}; timeout 500 python3 bench/torch_anchor_clip.py .gpu/anchor.py $name > $work/theirs-$name.jsonl 2>> $work/anchor.err" > /dev/null 2>&1 &
   done
+}
+
+# Both sides in few minutes: the opponent compiles while ours builds, is checked and measured. OPPONENT=1: it was started; BUILT=1: so was build.
+race() {
+  [ "${OPPONENT:-}" ] || opponent
   [ "${BUILT:-}" ] || build
   each kernels.mjs 60 add-norm gated-silu modulate rotate-split attention unit-distance boxes lpips adamw tower
   for _ in $(seq 120); do [ -e "$work/gate.train.ready" ] && break; sleep 0.5; done
@@ -89,6 +92,7 @@ race() {
     tee -a "$out/anchor-clip.jsonl" < "$work/theirs-$name.jsonl"
   done
   each speed.mjs 60 "train-lpips" "train" # again, beside theirs in time
+  cp "$work/anchor.err" "$out/" || true
 }
 
 # The least that says whether the training kernels are right and how fast they are, after build: about two minutes.
