@@ -17,14 +17,14 @@ store=$work/studies
 mkdir -p "$store" "$out"
 export VITOK_WEIGHTS=$weights LIBTORCH_USE_PYTORCH=${LIBTORCH_USE_PYTORCH-1} PATH="$work/bin:$PATH" OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 devices=${DEVICES:-cuda:0,cuda:1} parallel=${PARALLEL:-8} limit=${LIMIT:-430}
-tiny=()
+more=(--set data.workers="${WORKERS:-3}")
 if [ -n "${TINY:-}" ]; then
   devices=cpu parallel=${PARALLEL:-2}
-  tiny=(--set train.steps=6 --set train.batchSize=8 --set train.precision=float32 --set train.threads=1 --set stage2.train.steps=4
+  more=(--set train.steps=6 --set train.batchSize=8 --set train.precision=float32 --set train.threads=1 --set stage2.train.steps=4
     --set stage2.train.batchSize=8 --set dit.train.steps=4 --set dit.train.batchSize=8 --set dit.generator.sample.steps=2
     --set dit.generator.variant=DiT-Sw48d2h4 --set evaluate.count=16 --set sample.count=16 --set sample.steps=2)
 fi
-options=(--scale small --out "$store" --set data.path="$pictures/train" --set evaluate.data="$pictures/val" --set sample.data="$pictures/train" "${tiny[@]}" "$@")
+options=(--scale small --out "$store" --set data.path="$pictures/train" --set evaluate.data="$pictures/val" --set sample.data="$pictures/train" "${more[@]}" "$@")
 
 SECONDS=0
 # shellcheck disable=SC2086  # names of studies

@@ -24,6 +24,8 @@ export interface Stage {
   readonly recipe: Section;
   /** The same with every default. */
   readonly config: TrainConfig;
+  /** What it scores while it trains is looked at, too. */
+  readonly isWatched?: boolean;
 }
 
 export interface Cell {
@@ -153,7 +155,7 @@ function makeCell(
   const dit = has("dit") ? generator() : undefined;
   return {
     ...{ id, values, seed, stage1, config: stage1.config, dit },
-    stage2: has("stage2") ? second() : undefined,
+    stage2: has("stage2") ? { ...second(), isWatched: study.history } : undefined,
     ...{ evaluate: ways("evaluate"), sample: dit ? ways("sample") : [] },
   };
 }

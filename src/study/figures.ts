@@ -111,6 +111,7 @@ function panelOf(figure: Figure, metric: string, results: StudyResults): string[
 
 function axisOf(x: string, sample: Sample): Axis {
   if (x === "E") return { label: "floats in the code, E", base: 2 };
+  if (x === "parameters") return { label: x, base: 10 };
   if (x === "encoder" || x === "decoder") return { label: `${x}, parameters`, base: 10 };
   const score = scoreOf(sample.point, x);
   if (score) return { label: score.name + unitOf(x), ...(isLogarithmic(x) ? { base: 10 } : {}) };
@@ -120,6 +121,7 @@ function axisOf(x: string, sample: Sample): Axis {
 function placeOf(x: string, sample: Sample, shrink: number): number | undefined {
   const { latentSize, params, point, values } = sample;
   if (x === "E") return latentSize && latentSize * shrink;
+  if (x === "parameters") return params?.total;
   if (x === "encoder" || x === "decoder") return params?.[x];
   const value = scoreOf(point, x)?.value ?? values[x];
   return typeof value === "number" ? value : undefined;

@@ -143,9 +143,9 @@ function bestOf(metric: string, samples: readonly Sample[]): Sample {
 function sizeHelps(finding: Of<"correlation">, points: readonly Point[]): Judged {
   const { metrics, helps, where } = finding;
   const found = metrics.flatMap((metric) => {
-    const samples = samplesOf(points, metric, where).filter(({ params }) => params);
+    const samples = samplesOf(points, metric, where).filter(({ params }) => params?.[finding.with]);
     const r = correlation(
-      samples.map(({ params }) => Math.log2(params![finding.with])),
+      samples.map(({ params }) => Math.log2(params![finding.with]!)),
       samples.map(({ value }) => goodness(metric, value)),
     );
     if (r === undefined || samples.length < fewestPoints) return [];
@@ -230,8 +230,7 @@ function better({ metrics, cells, than, margin }: Of<"better">, points: readonly
   const won = meetings.filter(({ lead }) => lead > margin).length;
   const lost = meetings.filter(({ lead }) => lead < -margin).length;
   return {
-    verdict:
-      won === meetings.length ? "holds" : won === 0 && lost > 0 ? "does not hold" : "undecided",
+    verdict: verdictOf(meetings.length, won, lost),
     numbers: meetings
       .map(
         ({ metric, E, value, other }) =>
@@ -240,6 +239,13 @@ function better({ metrics, cells, than, margin }: Of<"better">, points: readonly
       .join(", "),
     facts: meetings,
   };
+}
+
+/** One meeting decides nothing. */
+function verdictOf(count: number, won: number, lost: number): Verdict {
+  if (count < 2) return "undecided";
+  if (won === count) return "holds";
+  return won === 0 && lost > 0 ? "does not hold" : "undecided";
 }
 
 const has = (values: Values, wanted: Values) =>

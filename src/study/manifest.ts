@@ -121,7 +121,7 @@ export type Finding = z.output<typeof finding>;
 
 const figure = z.strictObject({
   title: z.string(),
-  /** Along the horizontal axis: E, the size of a tower in parameters, a metric, or a value of the cells. */
+  /** Along the horizontal axis: E, `encoder`, `decoder` or all `parameters`, a metric, or a value of the cells. */
   x: z.string().default("E"),
   metrics: metricList,
   /** The value that colours tell, and the one that marks tell. */
@@ -140,6 +140,8 @@ const manifest = z.strictObject({
   question: z.string(),
   ...sections,
   cells: cells.optional(),
+  /** Scores that stage 2 makes while it trains (its `train.evalEvery`, `evaluate`) become points, too, by their `step`. */
+  history: z.boolean().default(false),
   scales: z.strictObject({ paper: scale, small: scale, mini: scale.optional() }),
   findings: z.array(finding).default([]),
   figures: z.array(figure).default([]),

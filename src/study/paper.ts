@@ -176,6 +176,7 @@ function sizePoints(kind: Point["kind"]): Point[] {
     const params = {
       encoder: 1e6 * towers[encoder]!.params_M,
       decoder: 1e6 * towers[decoder]!.params_M,
+      total: 1e6 * (towers[encoder]!.params_M + towers[decoder]!.params_M),
     };
     const told = (names: readonly string[]) =>
       Object.fromEntries(
@@ -257,9 +258,14 @@ function tablePoints(
       ),
     ) as Numbers;
     const sets = Object.entries(row).filter(([, value]) => typeof value === "object");
+    const params = "params_M" in row ? { params: { total: 1e6 * Number(row.params_M) } } : {};
+    const one = (values: Values, metrics: Numbers) => ({
+      ...point(kind, { model, ...values }, undefined, metrics),
+      ...params,
+    });
     return [
-      ...(Object.keys(scalars).length ? [point(kind, { model }, undefined, scalars)] : []),
-      ...sets.map(([set, value]) => point(kind, { model, set }, undefined, value as Numbers)),
+      ...(Object.keys(scalars).length ? [one({}, scalars)] : []),
+      ...sets.map(([set, value]) => one({ set }, value as Numbers)),
     ];
   });
   const notes = models.filter(([name]) => name === "note").map(([, text]) => String(text));

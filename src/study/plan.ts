@@ -89,9 +89,10 @@ function trainStep(
   stage: Stage,
   { title, ...inputs }: { title: string; from?: string; tokenizer?: string; latents?: string },
 ): TrainStep {
-  const { device: _, out: __, evaluate: ___, losses, train, data, ...rest } = stage.config;
+  const { device: _, out: __, evaluate, losses, train, data, ...rest } = stage.config;
   const key = keyOf("train", {
     ...rest,
+    ...(stage.isWatched ? { evaluate, evalEvery: train.evalEvery } : {}),
     // A network that is not asked decides nothing.
     losses: losses.lpips > 0 ? losses : omit(losses, ["lpipsTrunk"]),
     ...{ train: omit(train, watchedOnly), data: omit(data, loadingOnly), ...inputs },

@@ -2,11 +2,13 @@
 // analysis.ts, fits and verdicts. Everything that shows a study (page, figures, table, studio) reads this and nothing else.
 import { existsSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
+import { generatorCost, parseDitName } from "../generator/config.js";
 import { variantName } from "../tokenizer/config.js";
 import { costOf } from "../tokenizer/cost.js";
+import { readRun } from "../train/log.js";
 import { inputSize } from "../train/pace.js";
 import type { ScaleName, Study, Values } from "./manifest.js";
-import type { PlannedCell } from "./plan.js";
+import type { PlannedCell, TrainStep } from "./plan.js";
 import type { Store } from "./store.js";
 
 /** Raised when a reader of the file would have to know. */
@@ -38,6 +40,13 @@ export interface CellResult {
   }[];
 }
 
+/** Of a tokenizer and its towers; of a point of a generator, `total` is the generator's. */
+export interface PointParameters {
+  readonly encoder?: number;
+  readonly decoder?: number;
+  readonly total: number;
+}
+
 /** One scoring of one cell; of the paper, one point of a figure. */
 export interface Point {
   /** Ours: the cell it is of. */
@@ -47,7 +56,7 @@ export interface Point {
   readonly values: Values;
   readonly seed?: number;
   readonly latentSize?: number;
-  readonly params?: { readonly encoder: number; readonly decoder: number };
+  readonly params?: PointParameters;
   readonly metrics: Readonly<Record<string, number>>;
   readonly protocol?: unknown;
   /** Pictures before and after, relative to the store. */
@@ -93,28 +102,60 @@ function stateOf(store: Store, key: string): CellState {
 }
 
 function pointsOf({ cell, steps }: PlannedCell, store: Store): Point[] {
-  const { config } = cell;
-  const { latentSize, tokens, params } = costOf(config.model, inputSize(config));
-  const perToken = latentSize / (config.model.latentTokens || tokens);
   return steps.flatMap((step): Point[] => {
-    const record = step.kind === "evaluate" ? store.done(step.key) : undefined;
-    if (step.kind !== "evaluate" || !record) return [];
+    const record = store.done(step.key);
+    if (!record) return [];
+    if (step.kind === "train") return step.stage.isWatched ? historyOf(step, store) : [];
+    if (step.kind === "encode") return [];
     const { metrics = {}, protocol } = record.result as Partial<Point>;
     const { keep } = step.scoring.options as { keep?: number };
     return [
       {
-        cell: cell.id,
-        kind: step.isGenerator ? "generation" : "reconstruction",
+        ...aboutPoint(cell, { keep, isGenerator: step.isGenerator }),
         values: { ...cell.values, ...step.scoring.values },
-        seed: cell.seed,
-        latentSize: keep ? keep * perToken : latentSize,
-        params: { encoder: params.encoder, decoder: params.decoder },
         metrics: finite(metrics),
         protocol,
         pictures: picturesOf(step.key, step.isGenerator ? step.model : undefined, store),
       },
     ];
   });
+}
+
+/** What is told of a point besides its scores. */
+function aboutPoint(
+  { id, seed, config, dit }: PlannedCell["cell"],
+  { keep, isGenerator }: { keep?: number | undefined; isGenerator: boolean },
+) {
+  const { latentSize, tokens, params } = costOf(config.model, inputSize(config));
+  const length = config.model.latentTokens || tokens;
+  const { encoder, decoder, total } = params;
+  const variant = isGenerator ? dit?.config.generator?.variant : undefined;
+  const tower = variant && { ...parseDitName(variant), channels: config.model.channels };
+  return {
+    ...{
+      cell: id,
+      seed,
+      kind: isGenerator ? ("generation" as const) : ("reconstruction" as const),
+    },
+    latentSize: keep ? (keep * latentSize) / length : latentSize,
+    params: {
+      ...{ encoder, decoder },
+      total: tower
+        ? generatorCost({ ...tower, classes: 1000, prediction: "noise" }, length).params.total
+        : total,
+    },
+  };
+}
+
+/** The scores of a training's log, each at its step. */
+function historyOf({ cell, key }: TrainStep, store: Store): Point[] {
+  const evals = readRun(store.output(key))?.evals ?? [];
+  return evals.map(({ step, metrics, protocol }) => ({
+    ...aboutPoint(cell, { isGenerator: false }),
+    values: { ...cell.values, step },
+    metrics: finite(metrics),
+    protocol,
+  }));
 }
 
 function finite(metrics: Readonly<Record<string, number | null>>): Record<string, number> {
