@@ -60,6 +60,8 @@ export const exportPrecision: CommandOption = {
 export const requestLimits: readonly CommandOption[] = [
   { flags: "--batch-wait <ms>", summary: "a sample waits for company", parse: wholeNumber },
   { flags: "--max-pixels <n>", summary: "of a picture", parse: wholeNumber },
+  { flags: "--max-frames <n>", summary: "of a clip", parse: wholeNumber },
+  { flags: "--max-clip <pixels>", summary: "in all frames of a clip", parse: wholeNumber },
   { flags: "--max-body <bytes>", summary: "of a request", parse: wholeNumber },
   { flags: "--queue <n>", summary: "requests at once; more get 429", parse: wholeNumber },
 ];

@@ -7,13 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { savePipeline } from "../codec/generator-folder.js";
+import { saveTinyGenerator } from "../../test/tiny-generator.js";
 import { fileHash } from "../file-hash.js";
-import { defineGenerator } from "../generator/config.js";
-import { LatentGenerator } from "../generator/latent-generator.js";
-import { parameters } from "../nn/parameters.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
-import { Generator, call as libtorch, noGrad } from "../torch/index.js";
 import type { Argument, CommandModule, Options } from "./commands.js";
 import { run as encode } from "./encode.js";
 import { run as generate } from "./generate.js";
@@ -64,29 +60,7 @@ const sample = (options: Options) =>
     ...options,
   });
 
-beforeAll(async () => {
-  const tokenizer = Tokenizer.create("Tiw48d1h4-Tiw48d1h4/1x8x4", { seed: 1 });
-  tokenizer.save(tokenizerPath, { provenance: { size: 16 } });
-  const config = defineGenerator({ variant: "DiT-Sw48d1h4", channels: 4, classes: 3 });
-  const generator = LatentGenerator.create(config, {
-    latentMean: [0, 0, 0, 0],
-    latentStd: [1, 1, 1, 1],
-    grid: { t: 1, h: 2, w: 2 },
-    size: { frames: 1, height: 16, width: 16 },
-    classNames: ["ball", "box", "cone"],
-    tokenizerHash: await fileHash(join(tokenizerPath, "model.safetensors")),
-    weights: "ema",
-  });
-  const random = new Generator(2);
-  noGrad(() => {
-    // A fresh DiT predicts 0: with other weights its classes differ.
-    for (const [, tensor] of parameters(generator.dit))
-      libtorch("normal_", tensor, 0, 0.2, random.handle);
-  });
-  savePipeline(model, generator, { tokenizer: tokenizerPath });
-  generator.dispose();
-  tokenizer.dispose();
-});
+beforeAll(() => saveTinyGenerator(model, tokenizerPath));
 afterAll(() => rmSync(root, { recursive: true }));
 
 describe("vitok generate", () => {
@@ -109,11 +83,7 @@ describe("vitok generate", () => {
   });
 
   test.each<[string, Options, RegExp]>([
-    [
-      "a class out of range",
-      { class: ["3"] },
-      /class from 0 to 2 or its name for --class, received 3/,
-    ],
+    ["a class out of range", { class: ["3"] }, /class from 0 to 2 or its name, received 3/],
     ["an unknown name", { class: ["bll"] }, /received bll. Did you mean "ball"\?/],
     ["a size of no whole grid", { size: 20 }, /sides in multiples of 8/],
     [

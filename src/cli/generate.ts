@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type GenerateOptions, generateClips } from "../codec/generate.js";
 import { loadPipeline, type Pipeline } from "../codec/generator-folder.js";
 import { ConfigError } from "../config-error.js";
+import { labelOf } from "../generator/class-label.js";
 import { readGeneratorJson } from "../generator/facts.js";
 import type { SamplerName } from "../generator/sampler.js";
 import type { Clip } from "../media/clip.js";
@@ -11,7 +12,6 @@ import { frameOf } from "../media/clip.js";
 import { tile, writeImage } from "../media/image.js";
 import { writeVideo } from "../media/video-writer.js";
 import { pickDevice } from "../torch/index.js";
-import { nearest } from "../train/config-file.js";
 import type { PlacementOptions } from "./model.js";
 import { openOutput } from "./output.js";
 import { openProgress } from "./progress.js";
@@ -135,25 +135,15 @@ async function writeClip(stem: string, clip: Clip, fps: number): Promise<string>
   return file;
 }
 
-/** Classes by number or name. @throws ConfigError that names the nearest class */
+/** Classes by number or name, or all of them. @throws ConfigError that names the nearest class */
 function labelsOf(wanted: readonly string[], { generator }: Pipeline): number[] {
   const { classes } = generator.config;
   const { classNames } = generator.facts;
-  return wanted.flatMap((word) => {
-    if (word === "all") return Array.from({ length: classes }, (_, label) => label);
-    const named = classNames.indexOf(word); // a name wins: it may be a number itself
-    const label = named < 0 && /^\d+$/.test(word) ? Number(word) : named;
-    if (label >= 0 && label < classes) return [label];
-    const near = nearest(word, classNames);
-    const hint = near
-      ? ` Did you mean "${near}"?`
-      : classNames.length
-        ? ` Names: ${classNames.slice(0, 12).join(", ")}${classNames.length > 12 ? ", ..." : ""}.`
-        : "";
-    throw new ConfigError(
-      `Expected a class from 0 to ${classes - 1}${classNames.length ? " or its name" : ""} for --class, received ${word}.${hint}`,
-    );
-  });
+  return wanted.flatMap((word) =>
+    word === "all"
+      ? Array.from({ length: classes }, (_, label) => label)
+      : [labelOf(word, { classes, classNames })],
+  );
 }
 
 const foldersOf = (target: string): string[] => [target, join(target, "model")];

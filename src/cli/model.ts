@@ -1,12 +1,12 @@
 // What the user calls a model: a model folder, or a run's folder with the model it exported. And where it is to run.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readTrained } from "../codec/trained.js";
 import { ConfigError } from "../config-error.js";
 import type { WeightsId } from "../evaluate/protocol.js";
 import { fileHash } from "../file-hash.js";
-import { usualSize } from "../tokenizer/cost.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
 import { pickDevice } from "../torch/index.js";
 
@@ -27,34 +27,14 @@ export interface LoadedModel {
   readonly id: WeightsId;
 }
 
-/** What training leaves in config.json beside the architecture. */
-interface Extra {
-  readonly weights?: unknown;
-  readonly provenance?: Readonly<Partial<Record<"size" | "frames" | "fps", unknown>>>;
-}
-
 /** Loads the model that `target` names. Dispose of its tokenizer. */
 export async function loadModel(target: string, options: PlacementOptions): Promise<LoadedModel> {
   const folder = findModel(await localModel(target));
   const { device = "auto", precision = "float32" } = options;
   const tokenizer = await Tokenizer.load(folder, { device: pickDevice(device), dtype: precision });
-  const extra = JSON.parse(readFileSync(join(folder, "config.json"), "utf8")) as Extra;
-  const usual = usualSize(tokenizer.config);
-  const trained = (name: "size" | "frames" | "fps", otherwise: number) => {
-    const value = extra.provenance?.[name];
-    return typeof value === "number" ? value : otherwise;
-  };
-  return {
-    tokenizer,
-    folder,
-    size: trained("size", usual.height),
-    frames: trained("frames", usual.frames),
-    fps: trained("fps", 8),
-    id: {
-      weights: extra.weights === "ema" ? "ema" : "raw",
-      weightsHash: await fileHash(join(folder, "model.safetensors")),
-    },
-  };
+  const { weights, ...trained } = readTrained(folder, tokenizer.config);
+  const weightsHash = await fileHash(join(folder, "model.safetensors"));
+  return { tokenizer, folder, ...trained, id: { weights, weightsHash } };
 }
 
 /** `target`, or where a model of the hub lies once it is fetched. */

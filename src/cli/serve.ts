@@ -19,6 +19,8 @@ interface ServeOptions extends PlacementOptions {
   readonly batchSize?: number;
   readonly batchWait?: number;
   readonly maxPixels?: number;
+  readonly maxFrames?: number;
+  readonly maxClip?: number;
   readonly maxBody?: number;
   readonly queue?: number;
   readonly json?: boolean;
@@ -62,13 +64,14 @@ async function placeOf(target: string): Promise<ServiceOptions["models"][number]
 }
 
 function limitsOf(options: ServeOptions): NonNullable<ServiceOptions["limits"]> {
-  const {
-    batchSize,
-    batchWait: batchWaitMs,
-    maxPixels: pixels,
-    maxBody: bodyBytes,
-    queue,
-  } = options;
-  const given = Object.entries({ batchSize, batchWaitMs, pixels, bodyBytes, queue });
-  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
+  const limits = {
+    batchSize: options.batchSize,
+    batchWaitMs: options.batchWait,
+    pixels: options.maxPixels,
+    frames: options.maxFrames,
+    clipPixels: options.maxClip,
+    bodyBytes: options.maxBody,
+    queue: options.queue,
+  };
+  return Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
 }

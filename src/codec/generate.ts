@@ -21,13 +21,22 @@ export interface GenerateOptions extends Omit<SampleOptions, "labels" | "grid" |
 /** Numbers that keep noise for sampling apart from noise of training. */
 const purpose = 21;
 
+/** What one sample is. */
+export interface SampleRequest {
+  readonly label: number;
+  /** The sample's number: its noise is drawn by it and the seed. */
+  readonly index: number;
+  /** Its own seed, instead of that of the options. */
+  readonly seed?: number | undefined;
+}
+
 /**
- * One clip for each sample, rounded to bytes. `index` is the sample's number: what its noise is drawn by.
+ * One clip for each sample, rounded to bytes.
  * @throws RangeError for a class out of range; ConfigError for a size that the tokenizer does not divide
  */
 export function generateClips(
   { generator, tokenizer }: Pipeline,
-  samples: readonly { readonly label: number; readonly index: number }[],
+  samples: readonly SampleRequest[],
   options: GenerateOptions,
 ): Clip[] {
   const { seed, size = generator.facts.size, onStep, ...rest } = options;
@@ -37,7 +46,7 @@ export function generateClips(
   return scope(() =>
     noGrad(() => {
       const noise = keyedNoise(
-        samples.map(({ index }) => [seed, purpose, index]),
+        samples.map((sample) => [sample.seed ?? seed, purpose, sample.index]),
         [grid.t * grid.h * grid.w, generator.config.channels],
         device,
       );

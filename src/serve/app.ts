@@ -4,14 +4,16 @@ import { OpenAPIHono, type z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { latentBytes } from "../codec/latent-file.js";
 import type { Clip } from "../media/clip.js";
-import { encodeImage } from "../media/image.js";
 import type { TokenizerConfig } from "../tokenizer/config.js";
 import type { ClipSize } from "../tokenizer/posterior.js";
 import { scope, Tensor } from "../torch/index.js";
 import { version } from "../version.js";
-import { formats, queries, routes } from "./api.js";
-import { readLatent, readPicture } from "./body.js";
+import { encodeFile, type Format, formatFor } from "./answer.js";
+import { generateBody, queries, routes } from "./api.js";
+import { checked, readJson, readLatent } from "./body.js";
+import { ClipReader } from "./clip-body.js";
 import type { Engine } from "./engine.js";
+import { answerSamples } from "./generation.js";
 import { HttpError } from "./http-error.js";
 import type { Limits } from "./limits.js";
 import { ServiceMetrics } from "./metrics.js";
@@ -35,6 +37,7 @@ export function createApp(engine: Engine, { limits, token }: AppOptions): App {
   const app = new OpenAPIHono();
   const metrics = new ServiceMetrics();
   const sampler = new Sampler(engine, limits, (samples) => metrics.batch(samples));
+  const reader = new ClipReader(limits);
   let active = 0;
   let isStopping = false;
 
@@ -67,51 +70,66 @@ export function createApp(engine: Engine, { limits, token }: AppOptions): App {
     }
   });
 
-  const modelOf = (name: string | undefined): [string, TokenizerConfig] => {
-    const known = Object.entries(engine.configs);
-    const found = name === undefined ? known[0] : known.find(([other]) => other === name);
-    if (found) return found;
-    const names = known.map(([other]) => other).join(", ");
-    throw new HttpError(404, `Expected a model of ${names}, received another.`);
+  const modelOf = (name: string | undefined): string => {
+    const known = Object.keys(engine.models);
+    const found = name === undefined ? known[0] : known.find((other) => other === name);
+    if (found !== undefined) return found;
+    throw new HttpError(404, `Expected a model of ${known.join(", ")}, received another.`);
   };
 
   app.post(routes.encode.path, async (c) => {
     const query = parse(queries.encode, c);
-    const [model] = modelOf(query.model);
-    const clip = await readPicture(c.req.raw, limits);
-    const latent = await sampler.encode(model, clip, c.req.raw.signal);
+    const wish = { model: modelOf(query.model), signal: c.req.raw.signal };
+    const { clip, fps } = await reader.read(c.req.raw, query);
+    const latent = await sampler.encode(clip, wish);
     const size = { frames: clip.frames, height: clip.height, width: clip.width };
     const file = scope(() => {
       const mean = Tensor.from(latent.mean, latent.shape);
-      const latents = [{ mean, grid: latent.grid, size, source: "request" }];
-      return latentBytes({ latents, model: undefined });
+      const facts = { grid: latent.grid, size, source: "request", ...(fps && { fps }) };
+      return latentBytes({ latents: [{ mean, ...facts }], model: undefined });
     });
     return c.body(file, 200, { "content-type": "application/octet-stream" });
   });
 
   app.post(routes.reconstruct.path, async (c) => {
     const query = parse(queries.reconstruct, c);
-    const [model, config] = modelOf(query.model);
-    const clip = await readPicture(c.req.raw, limits);
-    const keep = keptOf(config, query.keep, clip);
-    return answer(
-      c,
-      await sampler.reconstruct(model, { clip, keep }, c.req.raw.signal),
-      query.format,
-    );
+    const model = modelOf(query.model);
+    const { clip, fps = 8 } = await reader.read(c.req.raw, query);
+    formatFor(clip.frames, query.format); // before the work
+    const keep = keptOf(engine.models[model]!.config, query.keep, clip);
+    const recon = await sampler.reconstruct(clip, { model, keep, signal: c.req.raw.signal });
+    return answer(c, recon, { format: query.format, fps });
   });
 
   app.post(routes.decode.path, async (c) => {
     const query = parse(queries.decode, c);
-    const [model, config] = modelOf(query.model);
-    const latent = await readLatent(c.req.raw, { ...limits, config });
+    const model = modelOf(query.model);
+    const { config, trained } = engine.models[model]!;
+    const { fps = trained.fps, ...latent } = await readLatent(c.req.raw, { ...limits, config });
+    formatFor(latent.size.frames, query.format);
     const keep = keptOf(config, query.keep, latent.size);
-    const clip = await sampler.decode(model, { ...latent, keep }, c.req.raw.signal);
-    return answer(c, clip, query.format);
+    const clip = await sampler.decode(latent, { model, keep, signal: c.req.raw.signal });
+    return answer(c, clip, { format: query.format, fps });
+  });
+
+  app.post(routes.generate.path, async (c) => {
+    const asked = await readJson(c.req.raw, generateBody, limits);
+    const known = Object.entries(engine.models);
+    const [first] = known.find(([, { generator }]) => generator) ?? known[0]!;
+    const model = modelOf(asked.model ?? first);
+    const facts = engine.models[model]!;
+    if (!facts.generator)
+      throw new HttpError(404, `Expected a generator, received ${model}, which is a tokenizer.`);
+    const wish = { model, signal: c.req.raw.signal };
+    return c.json(await answerSamples(asked, { sampler, facts, limits, wish }));
   });
 
   app.get(routes.models.path, (c) =>
-    c.json({ models: Object.entries(engine.configs).map(([name, config]) => ({ name, config })) }),
+    c.json({
+      models: Object.entries(engine.models).map(([name, { config, generator }]) => ({
+        ...{ name, config, ...(generator && { generator }) },
+      })),
+    }),
   );
   app.get(routes.health.path, (c) =>
     isStopping ? c.json({ status: "stopping" }, 503) : c.json({ status: "ok" }),
@@ -143,12 +161,8 @@ function isToken(header: string | undefined, token: string): boolean {
   return given!.length === wanted!.length && timingSafeEqual(given!, wanted!);
 }
 
-function parse<T extends z.ZodType>(schema: T, c: Context): z.output<T> {
-  const result = schema.safeParse(c.req.query());
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new HttpError(422, `Query: ${issue!.path.join(".")} ${issue!.message}`.replace("  ", " "));
-}
+const parse = <T extends z.ZodType>(schema: T, c: Context): z.output<T> =>
+  checked(schema, c.req.query(), "Query");
 
 /** The kept length that a query asks for, once the model is known to take it: a wrong one would fail its whole batch. */
 function keptOf(
@@ -167,7 +181,11 @@ function keptOf(
   throw fail(`1 to ${length}`, String(keep));
 }
 
-async function answer(c: Context, clip: Clip, format: keyof typeof formats): Promise<Response> {
-  const bytes = await encodeImage(clip, format);
-  return c.body(new Uint8Array(bytes), 200, { "content-type": formats[format] });
+async function answer(
+  c: Context,
+  clip: Clip,
+  options: { format: Format | undefined; fps: number },
+): Promise<Response> {
+  const { bytes, type } = await encodeFile(clip, options);
+  return c.body(bytes, 200, { "content-type": type });
 }

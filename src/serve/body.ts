@@ -1,9 +1,8 @@
-// A request's body, read with a limit of bytes and of time, and the picture or the latents in it. Nothing in a request is ever
-// taken for a path.
+// A request's body, read with a limit of bytes and of time; the file in it, the latents in that, or its JSON. Nothing in a
+// request is ever taken for a path. Pictures and clips are clip-body.ts.
+import type { z } from "zod";
 import { requireFits } from "../codec/decode.js";
 import { type Latent, readLatents } from "../codec/latent-file.js";
-import type { Clip } from "../media/clip.js";
-import { readImage } from "../media/image.js";
 import type { Grid } from "../nn/rope.js";
 import type { TokenizerConfig } from "../tokenizer/config.js";
 import type { ClipSize } from "../tokenizer/posterior.js";
@@ -11,7 +10,7 @@ import { scope } from "../torch/index.js";
 import { HttpError } from "./http-error.js";
 import type { Limits } from "./limits.js";
 
-type BodyLimits = Pick<Limits, "bodyBytes" | "uploadMs">;
+export type BodyLimits = Pick<Limits, "bodyBytes" | "uploadMs">;
 
 /** @throws HttpError 413 above the limit, as soon as it is known; 408 for a sender that is too slow; 400 for none. */
 export async function readBody(request: Request, limits: BodyLimits): Promise<Uint8Array> {
@@ -55,38 +54,55 @@ function timeOut(uploadMs: number): { promise: Promise<never>; stop: () => void 
   return { promise, stop: () => clearTimeout(timer) };
 }
 
-const typeOf = (request: Request) =>
-  (request.headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
+/** The content type of a request's body, or of a form's file, without its parameters. */
+export const mediaType = (header: string | null): string =>
+  (header ?? "").split(";")[0]!.trim().toLowerCase();
 
-/** The file in a body: the body itself, or the first file of a form. */
-async function fileIn(request: Request, body: Uint8Array): Promise<Uint8Array> {
-  if (typeOf(request) !== "multipart/form-data") return body;
-  const headers = { "content-type": request.headers.get("content-type")! };
-  const form = await new Response(body as Uint8Array<ArrayBuffer>, { headers })
+/** A file in a body: the body itself, or the first file of a form; and what it says it is. */
+export interface SentFile {
+  readonly bytes: Uint8Array;
+  readonly type: string;
+}
+
+/** @throws HttpError as readBody(), and 400 for a form without a file */
+export async function readFile(request: Request, limits: BodyLimits): Promise<SentFile> {
+  const body = await readBody(request, limits);
+  const header = request.headers.get("content-type");
+  if (mediaType(header) !== "multipart/form-data") return { bytes: body, type: mediaType(header) };
+  const form = await new Response(body as Uint8Array<ArrayBuffer>, {
+    headers: { "content-type": header! },
+  })
     .formData()
     .catch(() => undefined);
   const file = [...(form?.values() ?? [])].find((value) => value instanceof File);
-  if (file) return new Uint8Array(await file.arrayBuffer());
+  if (file) return { bytes: new Uint8Array(await file.arrayBuffer()), type: mediaType(file.type) };
   throw new HttpError(400, "Expected a form with a file, received none. Send a field `file`.");
 }
 
-/** The picture of a request. */
-export async function readPicture(
+/** A JSON body by its schema. @throws HttpError as readBody(), 415 for another type, 422 for what the schema refuses */
+export async function readJson<T extends z.ZodType>(
   request: Request,
-  limits: BodyLimits & Pick<Limits, "pixels">,
-): Promise<Clip> {
-  requireType(request, /^(image\/.+|multipart\/form-data|application\/octet-stream)$/, "a picture");
-  const file = await fileIn(request, await readBody(request, limits));
+  schema: T,
+  limits: BodyLimits,
+): Promise<z.output<T>> {
+  requireType(request, /^application\/json$/, "JSON");
+  const text = new TextDecoder().decode(await readBody(request, limits));
+  let value: unknown;
   try {
-    return await readImage(file, { name: "the body", pixelLimit: limits.pixels });
+    value = JSON.parse(text);
   } catch (error) {
-    if (/pixel limit/.test((error as Error).message))
-      throw new HttpError(
-        413,
-        `Expected a picture of at most ${limits.pixels} pixels, received a larger one. Shrink it.`,
-      );
-    throw new HttpError(422, (error as Error).message);
+    throw new HttpError(422, `Expected JSON for the body: ${(error as Error).message}.`);
   }
+  return checked(schema, value, "Body");
+}
+
+/** A value that fits a schema. @throws HttpError 422 with where and why it does not */
+export function checked<T extends z.ZodType>(schema: T, value: unknown, name: string): z.output<T> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const place = issue!.path.join(".");
+  throw new HttpError(422, `${name}: ${place ? `${place}: ` : ""}${issue!.message}.`);
 }
 
 /** One sample's code as plain numbers. */
@@ -95,6 +111,7 @@ export interface ReadLatent {
   readonly latent: Float32Array;
   readonly grid: Grid;
   readonly size: ClipSize;
+  readonly fps: number | undefined;
 }
 
 /** The latent of a request: one, as `vitok encode` and /v1/encode write it, for a model of the given config. */
@@ -103,9 +120,9 @@ export async function readLatent(
   limits: Limits & { readonly config: TokenizerConfig },
 ): Promise<ReadLatent> {
   requireType(request, /^(multipart\/form-data|application\/octet-stream)$/, "safetensors");
-  const file = await fileIn(request, await readBody(request, limits));
+  const { bytes } = await readFile(request, limits);
   return scope(() => {
-    const latents = parse(() => readLatents(file).latents);
+    const latents = parse(() => readLatents(bytes).latents);
     const [latent] = latents as [Latent];
     const { mean, grid, size } = latent;
     if (latents.length !== 1 || mean.dtype !== "float32")
@@ -113,13 +130,9 @@ export async function readLatent(
         422,
         `Expected one float32 latent, received ${latents.length}, the first ${mean.dtype}.`,
       );
-    if (size.frames > limits.frames || size.height * size.width > limits.pixels)
-      throw new HttpError(
-        413,
-        `Expected at most ${limits.frames} frames of ${limits.pixels} pixels, received ${size.frames} x ${size.height} x ${size.width}.`,
-      );
+    requireSize(size, limits);
     parse(() => requireFits(limits.config, { ...latent, shape: latent.mean.shape }));
-    return { latent: mean.toArray() as Float32Array, grid, size };
+    return { latent: mean.toArray() as Float32Array, grid, size, fps: latent.fps };
   });
 }
 
@@ -132,10 +145,27 @@ function parse<T>(read: () => T): T {
   }
 }
 
-function requireType(request: Request, allowed: RegExp, what: string): void {
-  if (allowed.test(typeOf(request))) return;
+/** @throws HttpError 413 for a picture or clip above the limits */
+export function requireSize(
+  { frames, height, width }: ClipSize,
+  limits: Pick<Limits, "frames" | "pixels" | "clipPixels">,
+): void {
+  const pixels = height * width;
+  if (frames <= limits.frames && pixels <= limits.pixels && frames * pixels <= limits.clipPixels)
+    return;
+  throw new HttpError(
+    413,
+    `Expected at most ${limits.pixels} pixels, ${limits.frames} frames and ${limits.clipPixels} pixels in all of them, ` +
+      `received ${frames} x ${height} x ${width}. Shrink it, or ask for fewer frames.`,
+  );
+}
+
+/** @throws HttpError 415 */
+export function requireType(request: Request, allowed: RegExp, what: string): void {
+  const type = mediaType(request.headers.get("content-type"));
+  if (allowed.test(type)) return;
   throw new HttpError(
     415,
-    `Expected ${what} for the body, received ${typeOf(request) || "no content type"}. Say what it is in content-type.`,
+    `Expected ${what} for the body, received ${type || "no content type"}. Say what it is in content-type.`,
   );
 }

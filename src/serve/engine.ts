@@ -1,8 +1,7 @@
 // The main thread's side of the worker: starts it, hands it batches, and starts another should it die.
 import { Worker } from "node:worker_threads";
-import type { TokenizerConfig } from "../tokenizer/config.js";
 import { HttpError } from "./http-error.js";
-import type { Answer, FromWorker, Task, WorkerOptions } from "./task.js";
+import type { Answer, FromWorker, ModelFacts, Task, WorkerOptions } from "./task.js";
 
 /** A worker inherits no TypeScript loader: where this file is TypeScript, the worker registers its own. */
 const isSource = import.meta.url.endsWith(".ts");
@@ -18,7 +17,7 @@ interface Pending {
 
 export class Engine {
   /** By name. */
-  configs: Readonly<Record<string, TokenizerConfig>> = {};
+  models: Readonly<Record<string, ModelFacts>> = {};
   #worker: Worker | undefined;
   #pending = new Map<number, Pending>();
   #last = 0;
@@ -52,7 +51,7 @@ export class Engine {
     return new Promise((resolve, reject) => {
       worker.on("message", (message: FromWorker) => {
         if ("ready" in message) {
-          this.configs = message.ready;
+          this.models = message.ready;
           this.#worker = worker;
           resolve();
         } else this.#settle(message);

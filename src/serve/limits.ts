@@ -9,7 +9,15 @@ export const limitsSchema = z.strictObject({
   /** Height x width of a picture. */
   pixels: count.default(2 ** 21),
   /** Frames of a clip. */
-  frames: count.default(32),
+  frames: count.default(64),
+  /** Frames x height x width of a clip, and of all samples that one request makes. */
+  clipPixels: count.default(2 ** 23),
+  /** Samples that one request makes. */
+  samples: count.default(32),
+  /** Steps of a sampler. */
+  steps: count.default(250),
+  /** Clips decoded at the same time, each by an ffmpeg; more of them wait. */
+  decoders: count.default(2),
   /** Requests under way, reading, waiting and computing; more are answered with 429. */
   queue: count.default(128),
   /** Milliseconds until a body must have arrived. */

@@ -1,24 +1,45 @@
 // From single samples to batches for the engine and back: which samples go together, and how many at once.
+import type { SampleRequest } from "../codec/generate.js";
+import { requireTileable, type Tiling, usualTiling } from "../codec/tiling.js";
 import { type Clip, createClip } from "../media/clip.js";
 import type { Grid } from "../nn/rope.js";
 import type { ClipSize } from "../tokenizer/posterior.js";
 import { Batcher } from "./batcher.js";
 import type { Engine } from "./engine.js";
+import { HttpError } from "./http-error.js";
 import type { Limits } from "./limits.js";
-import type { Answer, Task } from "./task.js";
+import type { Answer, SamplingWish, Task } from "./task.js";
 
 /** Pixels of a batch, so that large pictures are computed one by one. */
 const batchPixels = 2 ** 21;
 
-interface Job {
+/** What one request wants of a model. */
+export interface Wish {
   readonly model: string;
-  readonly kind: Task["kind"];
+  readonly keep?: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+interface TokenizerJob {
+  readonly kind: "encode" | "reconstruct" | "decode";
+  readonly model: string;
   readonly size: ClipSize;
-  readonly grid?: Grid;
-  readonly keep: number | undefined;
   /** RGB bytes of a clip, or a latent [L, c]. */
   readonly data: Uint8Array | Float32Array;
+  readonly grid?: Grid;
+  readonly keep?: number | undefined;
+  readonly tiling?: Tiling | undefined;
 }
+
+interface GeneratorJob {
+  readonly kind: "generate";
+  readonly model: string;
+  readonly size: ClipSize;
+  readonly sample: SampleRequest;
+  readonly how: SamplingWish;
+}
+
+type Job = TokenizerJob | GeneratorJob;
 
 interface Sample {
   readonly data: Float32Array | Uint8Array;
@@ -30,18 +51,15 @@ export class Sampler {
 
   constructor(
     private readonly engine: Engine,
-    limits: Limits,
+    private readonly limits: Limits,
     private readonly onBatch: (samples: number) => void,
   ) {
     this.#batcher = new Batcher({
       run: (_, jobs) => this.#run(jobs),
       sizeOf: (key) => {
-        const [frames, height, width] = key.split(" ").slice(-3).map(Number) as [
-          number,
-          number,
-          number,
-        ];
-        const fits = Math.floor(batchPixels / (frames * height * width));
+        const [single, ...lengths] = key.split(" ").slice(-4);
+        const pixels = lengths.map(Number).reduce((product, length) => product * length);
+        const fits = single === "alone" ? 1 : Math.floor(batchPixels / pixels);
         return Math.max(1, Math.min(limits.batchSize, fits));
       },
       waitMs: limits.batchWaitMs,
@@ -55,58 +73,76 @@ export class Sampler {
 
   /** The posterior's mean, [L, c]. */
   async encode(
-    model: string,
     clip: Clip,
-    signal: AbortSignal,
+    wish: Wish,
   ): Promise<{ mean: Float32Array; shape: [number, number]; grid: Grid }> {
-    const job: Job = {
-      model,
-      kind: "encode",
-      size: sizeOf(clip),
-      keep: undefined,
-      data: clip.bytes,
-    };
-    const { data, grid } = await this.#submit(job, signal);
-    const { channels } = this.engine.configs[model]!;
+    const size = sizeOf(clip);
+    const { data, grid } = await this.#submit({ kind: "encode", size, data: clip.bytes }, wish);
+    const { channels } = this.engine.models[wish.model]!.config;
     return { mean: data as Float32Array, shape: [data.length / channels, channels], grid };
   }
 
-  async reconstruct(
-    model: string,
-    { clip, keep }: { clip: Clip; keep: number | undefined },
-    signal: AbortSignal,
-  ): Promise<Clip> {
-    const job: Job = { model, kind: "reconstruct", size: sizeOf(clip), keep, data: clip.bytes };
-    const { data } = await this.#submit(job, signal);
-    return createClip(data as Uint8Array, job.size);
-  }
-
-  async decode(
-    model: string,
-    {
-      latent,
-      grid,
-      size,
-      keep,
-    }: { latent: Float32Array; grid: Grid; size: ClipSize; keep: number | undefined },
-    signal: AbortSignal,
-  ): Promise<Clip> {
-    const { data } = await this.#submit(
-      { model, kind: "decode", size, grid, keep, data: latent },
-      signal,
-    );
+  async reconstruct(clip: Clip, wish: Wish): Promise<Clip> {
+    const size = sizeOf(clip);
+    const { data } = await this.#submit({ kind: "reconstruct", size, data: clip.bytes }, wish);
     return createClip(data as Uint8Array, size);
   }
 
-  #submit(job: Job, signal: AbortSignal): Promise<Sample> {
-    const { frames, height, width } = job.size;
-    const isMasked = job.keep !== undefined;
-    const key = `${job.model} ${job.kind} ${isMasked} ${frames} ${height} ${width}`;
-    return this.#batcher.submit(key, job, signal);
+  async decode(
+    { latent, grid, size }: { latent: Float32Array; grid: Grid; size: ClipSize },
+    wish: Wish,
+  ): Promise<Clip> {
+    const { data } = await this.#submit({ kind: "decode", size, grid, data: latent }, wish);
+    return createClip(data as Uint8Array, size);
+  }
+
+  /** One clip for each sample; each is the same whoever else asks at the same time. */
+  generate(
+    samples: readonly SampleRequest[],
+    how: SamplingWish,
+    { model, signal }: Wish,
+  ): Promise<Clip[]> {
+    const { size } = this.engine.models[model]!.generator!;
+    const key = `${model} ${how.steps} ${how.sampler} ${how.guidance}`;
+    return Promise.all(
+      samples.map(async (sample) => {
+        const job: Job = { kind: "generate", model, size, sample, how };
+        const { data } = await this.#batcher.submit(keyOf(key, size), job, signal);
+        return createClip(data as Uint8Array, size);
+      }),
+    );
+  }
+
+  #submit(
+    wanted: Pick<TokenizerJob, "kind" | "size" | "data" | "grid">,
+    { model, keep, signal }: Wish,
+  ): Promise<Sample> {
+    const { kind, size } = wanted;
+    const tiling = this.#windowsFor(model, { size, keep });
+    const key = `${model} ${kind} ${keep !== undefined}`;
+    const job: Job = { ...wanted, model, keep, tiling };
+    return this.#batcher.submit(keyOf(key, size, tiling !== undefined), job, signal);
+  }
+
+  /** The windows of an input that is larger than what the model sees at once. @throws HttpError where it cannot be cut */
+  #windowsFor(
+    model: string,
+    { size, keep }: { size: ClipSize; keep: number | undefined },
+  ): Tiling | undefined {
+    const { config, trained } = this.engine.models[model]!;
+    const tiling = usualTiling(config, trained, size);
+    const side = tiling.tile * config.patchSize;
+    if (size.frames <= tiling.chunk && Math.max(size.height, size.width) <= side) return undefined;
+    try {
+      requireTileable(config, { source: "the body", keep });
+    } catch (error) {
+      throw new HttpError(422, (error as Error).message);
+    }
+    return tiling;
   }
 
   async #run(jobs: readonly Job[]): Promise<Sample[]> {
-    const answer = await this.engine.run(taskOf(jobs));
+    const answer = await this.engine.run(taskOf(jobs, this.limits.computeMs));
     this.onBatch(jobs.length);
     return split(answer, jobs.length);
   }
@@ -114,20 +150,31 @@ export class Sampler {
 
 const sizeOf = ({ frames, height, width }: Clip): ClipSize => ({ frames, height, width });
 
+/** Jobs of one key are computed together; its last words say how many. */
+const keyOf = (what: string, { frames, height, width }: ClipSize, isAlone = false): string =>
+  `${what} ${isAlone ? "alone" : "many"} ${frames} ${height} ${width}`;
+
 /** Jobs of one key as one task; their data side by side. */
-function taskOf(jobs: readonly Job[]): Task {
-  const { model, kind, size, grid, keep, data } = jobs[0]!;
-  const length = jobs.length * data.length;
+function taskOf(jobs: readonly Job[], limitMs: number): Task {
+  const first = jobs[0]!;
+  const { model, size } = first;
+  if (first.kind === "generate") {
+    const samples = jobs.flatMap((job) => (job.kind === "generate" ? [job.sample] : []));
+    return { model, kind: "generate", samples, how: first.how, limitMs };
+  }
+  const all = jobs as readonly TokenizerJob[];
+  const { kind, grid, keep, data, tiling } = first;
+  const length = all.length * data.length;
   const joined = data instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length);
-  jobs.forEach((job, i) => void joined.set(job.data, i * data.length));
-  const common = { model, ...(keep !== undefined && { keep: jobs.map((job) => job.keep!) }) };
-  if (kind === "decode")
-    return { ...common, kind, latents: joined as Float32Array, grid: grid!, size };
-  const { frames, height, width } = size;
-  return {
-    ...common,
-    ...{ kind, bytes: joined as Uint8Array, shape: [jobs.length, frames, height, width, 3] },
+  all.forEach((job, i) => void joined.set(job.data, i * data.length));
+  const common = {
+    ...{ model, size },
+    ...(keep !== undefined && { keep: all.map((job) => job.keep!) }),
+    ...(tiling && { tiling }),
   };
+  return kind === "decode"
+    ? { ...common, kind, latents: joined as Float32Array, grid: grid! }
+    : { ...common, kind, bytes: joined as Uint8Array };
 }
 
 function split({ data, grid }: Answer, count: number): Sample[] {

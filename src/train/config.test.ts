@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../config-error.js";
+import { editDistance, nearest } from "../nearest.js";
 import { parseVariant } from "../tokenizer/config.js";
 import { loadTrainConfig } from "./config.js";
-import { editDistance, nearest } from "./config-file.js";
 
 const folder = mkdtempSync(join(tmpdir(), "vitok-config-"));
 const file = join(folder, "x.yaml");
