@@ -25,6 +25,7 @@ const below: Record<string, string[]> = {
   codec: ["tokenizer", "generator", "media", "data"],
   serve: ["codec"],
   web: [], // for browsers: no engine
+  client: [], // likewise
   export: ["tokenizer", "generator"],
   cli: ["study", "serve", "export"],
 };
@@ -134,8 +135,9 @@ describe("files", () => {
     ...filesOf("native", /\.(cc|h|cu)$/),
   ];
 
-  test("have at most 300 lines", () => {
-    expect(sources.filter((path) => linesOf(path) > 300)).toEqual([]);
+  test("have at most 300 lines, those that a script writes aside", () => {
+    const isWritten = (path: string) => /^\/\/ .* written by scripts\//.test(read(path));
+    expect(sources.filter((path) => linesOf(path) > 300 && !isWritten(path))).toEqual([]);
   });
 
   test("open by saying what they are", () => {

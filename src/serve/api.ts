@@ -1,5 +1,6 @@
 // The service's routes as data for OpenAPI, and what their queries hold. What they do is app.ts.
-import { createRoute, z } from "@hono/zod-openapi";
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { version } from "../version.js";
 
 export const formats = {
   ...{ png: "image/png", webp: "image/webp", jpg: "image/jpeg" },
@@ -26,6 +27,7 @@ const window = {
     description: "Clips: so many frames; all to the end by default.",
   }),
   start: z.coerce.number().nonnegative().optional().openapi({
+    type: "number",
     description: "Clips: seconds from the beginning.",
   }),
 };
@@ -178,3 +180,10 @@ export const routes = {
     responses: { 200: { description: "Text format 0.0.4.", content: text } },
   }),
 };
+
+/** The service's description; src/client/schema.ts is made from it. */
+export function openApiDocument() {
+  const app = new OpenAPIHono();
+  for (const route of Object.values(routes)) app.openAPIRegistry.registerPath(route);
+  return app.getOpenAPI31Document({ openapi: "3.1.0", info: { title: "ViTok", version } });
+}
