@@ -1,4 +1,4 @@
-// How the studio is bundled: into dist/studio, which `vitok studio` serves. The library comes as users get it, from dist/web.
+// How the studio is bundled: into dist/studio, which `vitok studio` serves. The libraries come as users get them, from dist.
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
 
@@ -14,7 +14,12 @@ const withoutRuntime = (): Plugin => ({
 
 export default defineConfig({
   root: at("."),
-  resolve: { alias: { "vitok/web": at("../dist/web/index.js") } },
+  resolve: {
+    alias: {
+      "vitok/web": at("../dist/web/index.js"),
+      "vitok/client": at("../dist/client/index.js"),
+    },
+  },
   plugins: [withoutRuntime()],
   worker: { format: "es", plugins: () => [withoutRuntime()] },
   build: { outDir: at("../dist/studio"), emptyOutDir: true, target: "es2022" },

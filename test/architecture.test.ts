@@ -23,7 +23,7 @@ const below: Record<string, string[]> = {
   train: ["evaluate"],
   study: ["train"],
   codec: ["tokenizer", "generator", "media", "data"],
-  serve: ["codec"],
+  serve: ["codec", "client"], // the studio's server asks a service
   web: [], // for browsers: no engine
   client: [], // likewise
   export: ["tokenizer", "generator"],

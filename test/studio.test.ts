@@ -1,6 +1,7 @@
-// The studio in Chromium: the bundle as Vite makes it, a random model as `vitok studio` exports it, and a picture that is
-// brought in. The browser's PSNR must be libtorch's within 0.01 dB, at full code and at few kept tokens. Skipped, with a line
-// that says so, where there is no Chromium (CHROMIUM_PATH, or Debian's package).
+// The studio in Chromium: the bundle as Vite makes it, random models as `vitok studio` exports them, a service beside it, and
+// pictures and clips that are brought in. The browser's PSNR must be libtorch's within 0.01 dB, at full code and at few kept
+// tokens, computed by the browser or by the service. Skipped, with a line that says so, where there is no Chromium
+// (CHROMIUM_PATH, or Debian's package); the clip also where there is no ffmpeg.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -14,10 +15,13 @@ import { encodeClip } from "../src/codec/encode.js";
 import { exportOnnx } from "../src/export/onnx.js";
 import { createClip } from "../src/media/clip.js";
 import { encodeImage } from "../src/media/image.js";
+import { type Service, startService } from "../src/serve/server.js";
 import { type Studio, startStudio } from "../src/serve/studio.js";
 import { defineConfig } from "../src/tokenizer/config.js";
 import { Tokenizer } from "../src/tokenizer/tokenizer.js";
 import { scope } from "../src/torch/index.js";
+import { saveTinyGenerator } from "./tiny-generator.js";
+import { canTestVideo, makeVideo, numberedClip } from "./video-files.js";
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // a browser on a busy machine
 const scratch = mkdtempSync(join(tmpdir(), "vitok-studio-test-"));
@@ -58,6 +62,7 @@ function psnrOf(keep?: number): number {
 
 let browser: Browser;
 let studio: Studio;
+let service: Service;
 let page: Page;
 const complaints: string[] = [];
 
@@ -70,12 +75,18 @@ beforeAll(async () => {
   exportOnnx(tokenizer, folder);
   writeFileSync(file, await encodeImage(clip, "png"));
   const steps = [10, 20, 30].map((step) => ({ step, terms: { mse: 1 / step } }));
+  tokenizer.save(join(scratch, "tiny"));
+  await saveTinyGenerator(join(scratch, "dit"), join(scratch, "tokenizer"));
+  service = await startService({
+    models: ["tiny", "dit"].map((name) => ({ name, folder: join(scratch, name) })),
+    ...{ device: "cpu", precision: "float32", port: 0, token: "secret" },
+  });
+  const run = { name: "runs/a", state: "running", variant: "Ti-Ti/8", steps, grids: [file] };
   studio = await startStudio({
     ...{ port: 0, app, models: [{ name: "tiny", folder, variant: "tiny" }] },
     runtime: dirname(createRequire(import.meta.url).resolve("onnxruntime-web")),
-    runs: () => [
-      { name: "runs/a", state: "running", variant: "Ti-Ti/8", steps, scores: { PSNR: 25.5 } },
-    ],
+    runs: () => [{ ...run, scores: { PSNR: 25.5 } }],
+    service: { url: service.url, token: "secret" },
   });
   browser = await chromium.launch({
     executablePath,
@@ -91,6 +102,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close();
   await studio?.close();
+  await service?.close();
   tokenizer.dispose();
   rmSync(scratch, { recursive: true });
 });
@@ -154,6 +166,67 @@ describe("the studio", () => {
     expect(seen.size).toBe(3);
   });
 
+  test("shows what a model on the service makes of it beside the browser's", async () => {
+    await page.locator("input[type=file]").setInputFiles(file);
+    await page
+      .getByLabel("Beside it")
+      .selectOption({ label: "tiny · Sw48d1h2-Sw48d1h2/1x8x4 · server" });
+    await expect
+      .poll(() => page.locator(".state[data-state=ready]").count(), { timeout: 280_000 })
+      .toBe(2);
+    const scores = await page.locator("[data-score=PSNR]").allTextContents();
+    const keptOne = psnrOf(1); // the browser's model is still asked for one token
+    expect(scores.map(Number.parseFloat)).toEqual([
+      expect.closeTo(keptOne, 1),
+      expect.closeTo(psnrOf(), 1),
+    ]);
+    await page.getByLabel("Beside it").selectOption("");
+  });
+
+  test("takes a clip apart into frames, each of them scored", async ({ skip }) => {
+    skip(!canTestVideo(), "no ffmpeg");
+    const film = join(scratch, "film.mp4");
+    makeVideo(film, numberedClip(8, { height: 64, width: 64 }), { args: ["-pix_fmt", "yuv420p"] });
+    await page.locator("input[type=file]").setInputFiles(film);
+    await page.getByText("Frame 1 of 6").waitFor(); // 0.8 s at 8 frames a second
+    await ready();
+    const grey = () =>
+      page
+        .locator("[data-picture=original]")
+        .evaluate(
+          (canvas: HTMLCanvasElement) =>
+            canvas.getContext("2d")!.getImageData(32, 32, 1, 1).data[0]!,
+        );
+    const numbers = [];
+    const frames = page.getByLabel(/Frame/);
+    await frames.focus();
+    for (let k = 0; k < 6; k++) {
+      numbers.push(Math.round((await grey()) / 8));
+      await frames.press("ArrowRight");
+    }
+    expect(numbers).toEqual([0, 1, 3, 4, 5, 6]); // on the screen at (k + 1/2) / 8 s, at 10 frames a second
+    expect(await sizeText()).toBe("6 × 64 × 64");
+    expect(await page.locator("dd.hint").first().textContent()).toMatch(
+      /of this frame; .* over all/,
+    );
+    await page.locator("input[type=file]").setInputFiles(file);
+    await page.getByText(`${width} × ${height}`).waitFor();
+    await ready();
+  });
+
+  test("makes samples of a generator of the service", async () => {
+    await page.getByRole("button", { name: "Samples" }).click();
+    await page.getByLabel("Class").selectOption("cone");
+    await page.getByLabel("Steps").fill("2");
+    await page.getByRole("button", { name: "Make them" }).click();
+    await page.getByText(/^4 samples in/).waitFor();
+    const images = page.locator(".grid img");
+    expect(await images.count()).toBe(4);
+    const side = () => images.first().evaluate((image: HTMLImageElement) => image.naturalWidth);
+    await expect.poll(side).toBe(16);
+    await page.getByRole("button", { name: "Picture" }).click();
+  });
+
   test("says what is wrong with a file that is no picture", async () => {
     const other = join(scratch, "notes.txt");
     writeFileSync(other, "no picture");
@@ -171,6 +244,10 @@ describe("the studio", () => {
     await page.getByRole("button", { name: "Runs" }).click();
     await page.getByText("runs/a").waitFor();
     await page.locator("polyline").first().waitFor({ state: "attached" });
+    const grid = page.getByAltText("Originals above, reconstructions below");
+    await expect
+      .poll(() => grid.evaluate((image: HTMLImageElement) => image.naturalWidth))
+      .toBe(width);
   });
 
   test("meets no error on the way", () => {

@@ -191,10 +191,11 @@ export const commands: readonly Command[] = [
   {
     name: "studio",
     args: "[model...]",
-    summary: "a web app: what a model makes of your pictures, computed by the browser",
+    summary: "a web app: what models make of your pictures and clips, computed by the browser",
     options: [
       ...listening(8090),
       { flags: "--runs <dir>", summary: "where the runs view looks", default: "runs" },
+      { flags: "--service <url>", summary: "a vitok serve whose models are offered, too" },
       json,
     ],
   },

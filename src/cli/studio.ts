@@ -1,6 +1,6 @@
 // `vitok studio [MODEL...]`: the web app in which a picture is compared with its reconstruction, computed by the browser.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -18,6 +18,7 @@ interface StudioCommandOptions {
   readonly port: number;
   readonly host: string;
   readonly runs: string;
+  readonly service?: string;
   readonly json?: boolean;
 }
 
@@ -38,7 +39,8 @@ export async function run(
       models.push(await exported(target, join(scratch, String(i)), output));
     const runs = () => findRuns(options.runs).map(summary);
     const { port, host } = options;
-    const studio = await startStudio({ port, host, app, runtime, models, runs });
+    const service = serviceOf(options.service);
+    const studio = await startStudio({ port, host, app, runtime, models, runs, service });
     output.print(`The studio is at ${studio.url}. Ctrl-C ends it.`);
     output.result({ url: studio.url, models: models.map(({ name }) => name) });
     await new Promise<void>((done) => {
@@ -92,6 +94,16 @@ async function findApp(output: Output): Promise<string> {
   );
 }
 
+/** Where a service is; VITOK_TOKEN is what it asks for. @throws ConfigError for what is no address */
+function serviceOf(url: string | undefined) {
+  if (url === undefined) return undefined;
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url))
+    throw new ConfigError(
+      `Expected an address such as http://127.0.0.1:8080 for --service, received ${url}.`,
+    );
+  return { url, token: process.env.VITOK_TOKEN };
+}
+
 /** A run as the studio draws it: at most 400 points a curve. */
 function summary({ folder, run: { variant }, steps, evals, state }: RunRecord) {
   const stride = Math.ceil(steps.length / 400);
@@ -100,6 +112,15 @@ function summary({ folder, run: { variant }, steps, evals, state }: RunRecord) {
     Object.fromEntries(Object.entries(record).filter(([, value]) => value !== null));
   return {
     ...{ name: folder, variant, state, scores: finite(evals.at(-1)?.metrics ?? {}) },
+    grids: gridsOf(folder),
     steps: points.map(({ step, terms }) => ({ step, terms: finite(terms) })),
   };
+}
+
+/** The pictures that training left, in the order of their steps. */
+function gridsOf(folder: string): string[] {
+  const grids = join(folder, "grids");
+  if (!existsSync(grids)) return [];
+  const names = readdirSync(grids).filter((name) => name.endsWith(".png"));
+  return names.sort().map((name) => join(grids, name));
 }

@@ -50,8 +50,11 @@ export class VitokClient {
     });
   }
 
-  /** A picture or clip, whose type its Blob tells, to the bytes of a safetensors file: its latent. */
-  async encode(file: Blob, query: EncodeQuery = {}): Promise<Uint8Array<ArrayBuffer>> {
+  /** A picture or clip, whose type its Blob tells, or a clip's frames as pictures: to a safetensors file, its latent. */
+  async encode(
+    file: Blob | readonly Blob[],
+    query: EncodeQuery = {},
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const answer = await this.#http.POST("/v1/encode", {
       ...{ params: { query }, parseAs: "arrayBuffer" },
       ...bodyOf(file),
@@ -69,7 +72,7 @@ export class VitokClient {
   }
 
   /** A picture or clip through the model and back. */
-  async reconstruct(file: Blob, query: ReconstructQuery = {}): Promise<Blob> {
+  async reconstruct(file: Blob | readonly Blob[], query: ReconstructQuery = {}): Promise<Blob> {
     const answer = await this.#http.POST("/v1/reconstruct", {
       ...{ params: { query }, parseAs: "blob" },
       ...bodyOf(file),
@@ -92,8 +95,13 @@ export class VitokClient {
   }
 }
 
-/** A file as the body itself, under its own type. */
-function bodyOf(file: Blob) {
+/** A file as the body itself, under its own type; several as a form. */
+function bodyOf(file: Blob | readonly Blob[]) {
+  if (!(file instanceof Blob)) {
+    const form = new FormData();
+    for (const [i, frame] of file.entries()) form.append("file", frame, `${i}`);
+    return { body: form as never, bodySerializer: () => form };
+  }
   const type = file.type || "application/octet-stream";
   return { body: file as never, bodySerializer: () => file, headers: { "content-type": type } };
 }

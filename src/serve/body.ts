@@ -58,24 +58,36 @@ function timeOut(uploadMs: number): { promise: Promise<never>; stop: () => void 
 export const mediaType = (header: string | null): string =>
   (header ?? "").split(";")[0]!.trim().toLowerCase();
 
-/** A file in a body: the body itself, or the first file of a form; and what it says it is. */
+/** A file in a body: the body itself, or one of a form; and what it says it is. */
 export interface SentFile {
   readonly bytes: Uint8Array;
   readonly type: string;
 }
 
-/** @throws HttpError as readBody(), and 400 for a form without a file */
+/** The first file of a body. @throws HttpError as readFiles() */
 export async function readFile(request: Request, limits: BodyLimits): Promise<SentFile> {
+  return (await readFiles(request, limits))[0]!;
+}
+
+/** All files of a form, or the body. @throws HttpError as readBody(), and 400 for a form without a file */
+export async function readFiles(request: Request, limits: BodyLimits): Promise<SentFile[]> {
   const body = await readBody(request, limits);
   const header = request.headers.get("content-type");
-  if (mediaType(header) !== "multipart/form-data") return { bytes: body, type: mediaType(header) };
+  if (mediaType(header) !== "multipart/form-data")
+    return [{ bytes: body, type: mediaType(header) }];
   const form = await new Response(body as Uint8Array<ArrayBuffer>, {
     headers: { "content-type": header! },
   })
     .formData()
     .catch(() => undefined);
-  const file = [...(form?.values() ?? [])].find((value) => value instanceof File);
-  if (file) return { bytes: new Uint8Array(await file.arrayBuffer()), type: mediaType(file.type) };
+  const files = [...(form?.values() ?? [])].filter((value) => value instanceof File);
+  if (files.length)
+    return Promise.all(
+      files.map(async (file) => ({
+        bytes: new Uint8Array(await file.arrayBuffer()),
+        type: mediaType(file.type),
+      })),
+    );
   throw new HttpError(400, "Expected a form with a file, received none. Send a field `file`.");
 }
 

@@ -6,13 +6,13 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { Turns } from "../data/turns.js";
 import { readAnimation } from "../media/animation.js";
-import { type Clip, joinFrames } from "../media/clip.js";
+import { type Clip, joinFrames, sameSize } from "../media/clip.js";
 import { MediaError } from "../media/error.js";
 import { hasFfmpeg } from "../media/ffmpeg.js";
 import { readImage } from "../media/image.js";
 import { streamVideo } from "../media/video.js";
 import { framesAt, probeVideo, type VideoInfo } from "../media/video-info.js";
-import { readFile, requireSize, requireType, type SentFile } from "./body.js";
+import { readFiles, requireSize, requireType, type SentFile } from "./body.js";
 import { HttpError } from "./http-error.js";
 import type { Limits } from "./limits.js";
 
@@ -45,8 +45,9 @@ export class ClipReader {
   /** @throws HttpError for what the sender did wrong */
   async read(request: Request, wish: ClipWish): Promise<SentClip> {
     requireType(request, allowed, "a picture or a clip");
-    const file = await readFile(request, this.limits);
+    const [file, ...more] = (await readFiles(request, this.limits)) as [SentFile, ...SentFile[]];
     try {
+      if (more.length) return await this.#readFrames([file, ...more], wish);
       if (file.type.startsWith("video/"))
         return await this.#turns.run(() => this.#readVideo(file.bytes, wish));
       return await this.#readPicture(file, wish);
@@ -70,6 +71,20 @@ export class ClipReader {
     const window = this.#windowOf(wish, { durationS: seconds, fps: pages / seconds, ...page });
     const clip = await readAnimation(bytes, { name, window, at: window.at });
     return { clip, fps: window.fps };
+  }
+
+  /** Pictures of one size as the frames of a clip. */
+  async #readFrames(files: readonly SentFile[], { fps = 8 }: ClipWish): Promise<SentClip> {
+    const { limits } = this;
+    const read = async ({ bytes }: SentFile) => {
+      const clip = await readImage(bytes, { name, pixelLimit: limits.pixels });
+      requireSize({ ...clip, frames: files.length }, limits);
+      return clip;
+    };
+    const clips = [await read(files[0]!)];
+    for (const file of files.slice(1)) clips.push(await read(file));
+    sameSize(clips);
+    return { clip: joinFrames(clips), fps };
   }
 
   async #readVideo(bytes: Uint8Array, wish: ClipWish): Promise<SentClip> {

@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { post } from "../../test/service.js";
+import { png, post } from "../../test/service.js";
 import { canTestVideo } from "../../test/video-files.js";
 import { readLatents } from "../codec/latent-file.js";
 import { decodeStream, encodeStream, type Slab } from "../codec/stream.js";
@@ -118,6 +118,29 @@ describe("an animation", () => {
       expect(largest(recon.bytes, expected.recon.bytes)).toBeLessThanOrEqual(1);
     },
   );
+
+  test("may come as pictures in a form, one a frame, all of one size", async () => {
+    const clip = clipOf(4);
+    const formOf = async (frames: readonly Clip[]) => {
+      const form = new FormData();
+      for (const frame of frames)
+        form.append("file", new Blob([new Uint8Array(await png(frame))], { type: "image/png" }));
+      return form;
+    };
+    const frames = [0, 1, 2, 3].map((i) => frameOf(clip, i));
+    const response = await send("/v1/encode?fps=6", await formOf(frames));
+    const file = new Uint8Array(await response.arrayBuffer());
+    const expected = await expectedOf(film, clip);
+    scope(() => {
+      const { mean, fps, size } = readLatents(file).latents[0]!;
+      expect([fps, size.frames]).toEqual([6, 4]);
+      expect(largest(mean.toArray() as Float32Array, expected.mean)).toBeLessThan(1e-5);
+    });
+    const mixed = await formOf([frames[0]!, clipOf(1, 20, 20)]);
+    expect((await send("/v1/encode", mixed)).status).toBe(422);
+    const many = await formOf(Array.from({ length: 13 }, () => frames[0]!));
+    expect((await send("/v1/encode", many)).status).toBe(413);
+  });
 
   test("of too many frames is refused, and a part of it is taken", async () => {
     const body = await webp(clipOf(13));

@@ -1,18 +1,28 @@
-// The studio's files on a port: the web app, ONNX Runtime's WebAssembly, exported models, and what the runs say. The browser
-// computes; nothing is uploaded. Every file that can be asked for is listed at the start: no request becomes a path.
+// The studio's files on a port: the web app, ONNX Runtime's WebAssembly, exported models, what the runs say and their grids.
+// The browser computes; what is asked of a service goes through here to the one that was named, nowhere else. Every file that
+// can be asked for is on a list: no request becomes a path.
 import { createReadStream, readdirSync, statSync } from "node:fs";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { extname, join, sep } from "node:path";
+import { basename, extname, join, sep } from "node:path";
 import { Readable } from "node:stream";
 import { serve } from "@hono/node-server";
 import { Hono } from "hono";
+import { ServiceError, VitokClient } from "../client/index.js";
+import { type TokenizerConfig, variantName } from "../tokenizer/config.js";
 
 /** A folder that `vitok export` wrote. */
 export interface ExportedModel {
   readonly name: string;
   readonly folder: string;
   readonly variant: string;
+}
+
+/** A run as the studio shows it. */
+export interface StudioRun {
+  readonly name: string;
+  /** Files with originals above reconstructions, the latest last. */
+  readonly grids: readonly string[];
 }
 
 export interface StudioOptions {
@@ -26,7 +36,9 @@ export interface StudioOptions {
   readonly runtime: string;
   readonly models: readonly ExportedModel[];
   /** What the runs view shows, read anew for each request. */
-  readonly runs: () => unknown;
+  readonly runs: () => readonly StudioRun[];
+  /** A service (`vitok serve`) whose models are offered, too, by its address; and what it asks for. */
+  readonly service?: { readonly url: string; readonly token?: string | undefined } | undefined;
 }
 
 export interface Studio {
@@ -36,7 +48,12 @@ export interface Studio {
 
 const types: Readonly<Record<string, string>> = {
   ...{ ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".mjs": "text/javascript" },
-  ...{ ".css": "text/css", ".json": "application/json", ".wasm": "application/wasm" },
+  ...{
+    ".css": "text/css",
+    ".png": "image/png",
+    ".json": "application/json",
+    ".wasm": "application/wasm",
+  },
 };
 
 /** Isolated, so that WebAssembly may use threads; scripts come from here and nowhere else. */
@@ -46,7 +63,7 @@ const headers = {
   "cross-origin-resource-policy": "same-origin",
   "content-security-policy":
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; " +
-    "img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'",
+    "img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'",
   "x-content-type-options": "nosniff",
 };
 
@@ -57,14 +74,28 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
     await next();
     for (const [name, value] of Object.entries(headers)) c.res.headers.set(name, value);
   });
-  app.get("/models.json", (c) =>
-    c.json(
-      options.models.map(({ name, variant }) => ({
-        ...{ name, variant, url: `/models/${encodeURIComponent(name)}/` },
-      })),
-    ),
-  );
-  app.get("/runs.json", (c) => c.json(options.runs() as object));
+  app.get("/models.json", async (c) => {
+    const own = options.models.map(({ name, variant }) => ({
+      ...{ name, variant, place: "browser", url: `/models/${encodeURIComponent(name)}/` },
+    }));
+    const { models = [], ...rest } = options.service ? await askService(options.service) : {};
+    return c.json({ models: [...own, ...models], ...rest });
+  });
+  app.get("/runs.json", (c) => {
+    const runs = options.runs().map(({ grids, ...run }, i) => {
+      const latest = grids.at(-1);
+      return { ...run, ...(latest && { grid: `/grids/${i}?${basename(latest)}` }) };
+    });
+    return c.json(runs);
+  });
+  app.get("/grids/:run{\\d+}", (c) => {
+    const grid = options.runs()[Number(c.req.param("run"))]?.grids.at(-1);
+    return grid ? fileResponse(grid, c.req.header("if-none-match")) : c.notFound();
+  });
+  app.all("/v1/*", (c) => {
+    const { service } = options;
+    return service ? forward(service, c.req.raw) : c.notFound();
+  });
   app.get("*", (c) => {
     const path = files.get(c.req.path === "/" ? "/index.html" : c.req.path);
     return path ? fileResponse(path, c.req.header("if-none-match")) : c.notFound();
@@ -82,6 +113,51 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
     });
   return { url: `http://${address}:${port}`, close };
 }
+
+type ServicePlace = NonNullable<StudioOptions["service"]>;
+
+const authorization = ({ token }: ServicePlace): Record<string, string> =>
+  token === undefined ? {} : { authorization: `Bearer ${token}` };
+
+/** What a service offers, or why it does not. */
+async function askService(service: ServicePlace): Promise<{ models?: object[]; trouble?: string }> {
+  const client = new VitokClient(service.url, { token: service.token });
+  try {
+    const models = (await client.models()).map(({ name, config, generator }) => {
+      const { maskable, tubeletSize } = config as unknown as TokenizerConfig;
+      const variant = variantName(config as unknown as TokenizerConfig);
+      return { ...{ name, variant, place: "server", maskable, tubeletSize }, generator };
+    });
+    return { models };
+  } catch (error) {
+    const reason = error instanceof ServiceError ? error.message : "it does not answer";
+    return { trouble: `The service at ${service.url} gives no models: ${reason}.` };
+  }
+}
+
+/** A request of the studio's page to the service, with the token that the page does not know. */
+async function forward(service: ServicePlace, request: Request): Promise<Response> {
+  if (request.headers.get("sec-fetch-site") === "cross-site")
+    return new Response(null, { status: 403 });
+  const { pathname, search } = new URL(request.url);
+  const type = request.headers.get("content-type");
+  const answer = await fetch(new URL(pathname + search, service.url), {
+    ...{ method: request.method, signal: request.signal, duplex: "half" },
+    headers: { ...(type && { "content-type": type }), ...authorization(service) },
+    ...(request.body && { body: request.body }),
+  } as RequestInit).catch(() => undefined);
+  if (answer) return new Response(answer.body, { status: answer.status, headers: kept(answer) });
+  const error = { status: 503, message: `The service at ${service.url} does not answer.` };
+  return Response.json({ error }, { status: 503 });
+}
+
+const kept = ({ headers }: Response): Record<string, string> =>
+  Object.fromEntries(
+    ["content-type", "retry-after"].flatMap((name) => {
+      const value = headers.get(name);
+      return value === null ? [] : [[name, value]];
+    }),
+  );
 
 /** Addresses and the files behind them. */
 function listFiles({ app, runtime, models }: StudioOptions): Map<string, string> {

@@ -24,14 +24,15 @@ export interface WebOptions {
   readonly onProgress?: (progress: Progress) => void;
 }
 
-/** A picture's code: what decode() takes. */
+/** The code of a picture or clip: what decode() and decodeClip() take. */
 export interface WebLatent {
   /** Posterior mean, [L, c] row-major. */
   readonly mean: Float32Array;
   readonly tokens: number;
   /** Tokens over time, rows and columns. */
   readonly grid: readonly [number, number, number];
-  /** Pixels of the picture, before padding. */
+  /** Frames and pixels, before padding. */
+  readonly frames: number;
   readonly width: number;
   readonly height: number;
 }
@@ -88,27 +89,41 @@ export class WebTokenizer {
   }
 
   /** A picture (ImageData, or anything a canvas can draw, a VideoFrame among them) to its code. */
-  async encode(source: Picture | CanvasImageSource): Promise<WebLatent> {
-    const picture = "data" in source ? source : readPicture(source);
-    const { width, height } = picture;
-    const pixels = planesOf(picture);
-    const { mean, tokens, grid } = await this.#ask<Encoded>(
-      { kind: "encode", pixels, height, width },
-      [pixels.buffer],
-    );
-    return { mean, tokens, grid, width, height };
+  encode(source: Picture | CanvasImageSource): Promise<WebLatent> {
+    return this.encodeClip([source]);
   }
 
-  /** A code to its picture, of the size it had. `keep` (Masked models): how many leading tokens are real. */
+  /** Pictures of one size, in their order, to the code of the clip that they are. */
+  async encodeClip(sources: readonly (Picture | CanvasImageSource)[]): Promise<WebLatent> {
+    const pictures = sources.map((source) => ("data" in source ? source : readPicture(source)));
+    const [first] = pictures;
+    if (!first) throw new Error("Expected at least one picture for a clip, received none.");
+    const { width, height } = first;
+    if (pictures.some((other) => other.width !== width || other.height !== height))
+      throw new Error("Expected pictures of one size for a clip, received several sizes.");
+    const pixels = planesOf(pictures);
+    const frames = pictures.length;
+    const { mean, tokens, grid } = await this.#ask<Encoded>(
+      { kind: "encode", pixels, frames, height, width },
+      [pixels.buffer],
+    );
+    return { mean, tokens, grid, frames, width, height };
+  }
+
+  /** A code to its picture, or the first one of its clip. `keep` (Masked models): how many leading tokens are real. */
   async decode(latent: WebLatent, options: { keep?: number } = {}): Promise<ImageData> {
+    return (await this.decodeClip(latent, options))[0]!;
+  }
+
+  /** A code to all pictures of its clip, of the size they had. */
+  async decodeClip(latent: WebLatent, options: { keep?: number } = {}): Promise<ImageData[]> {
     const { mean, grid, width, height } = latent;
     const answer = await this.#ask<Decoded>({ kind: "decode", mean, grid, keep: options.keep });
-    const { data } = pictureOf(
-      answer.recon,
-      { rows: answer.height, columns: answer.width },
-      { width, height },
-    );
-    return new ImageData(data, width, height);
+    const shape = { frames: answer.frames, rows: answer.height, columns: answer.width };
+    return Array.from({ length: latent.frames }, (_, frame) => {
+      const { data } = pictureOf(answer.recon, { ...shape, frame }, { width, height });
+      return new ImageData(data, width, height);
+    });
   }
 
   /** Ends the worker and frees the model. */

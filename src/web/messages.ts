@@ -26,8 +26,9 @@ export interface LoadRequest {
 }
 export interface EncodeRequest {
   readonly kind: "encode";
-  /** float32 [1, 3, 1, height, width] in [-1, 1] */
+  /** float32 [1, 3, frames, height, width] in [-1, 1] */
   readonly pixels: Float32Array;
+  readonly frames: number;
   readonly height: number;
   readonly width: number;
 }
@@ -50,8 +51,9 @@ export interface Encoded {
   readonly grid: readonly [number, number, number];
 }
 export interface Decoded {
-  /** float32 [3, height, width], of the padded size */
+  /** float32 [3, frames, height, width], of the padded size */
   readonly recon: Float32Array;
+  readonly frames: number;
   readonly height: number;
   readonly width: number;
 }

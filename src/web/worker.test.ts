@@ -81,13 +81,19 @@ test("a picture comes back as libtorch's, whole or from few tokens", async () =>
   expect(config.maskable).toBe(true);
   expect(Math.max(...progress)).toBeGreaterThan(10_000);
 
-  const pixels = planesOf({ data: rgba, width, height });
-  const { mean, tokens, grid } = await ask<Encoded>({ kind: "encode", pixels, width, height });
+  const pixels = planesOf([{ data: rgba, width, height }]);
+  const { mean, tokens, grid } = await ask<Encoded>({
+    kind: "encode",
+    pixels,
+    frames: 1,
+    width,
+    height,
+  });
   expect([tokens, ...grid]).toEqual([24, 1, 4, 6]);
   const clip = createClip(bytes, { height, width });
   for (const keep of [undefined, 5]) {
     const answer = await ask<Decoded>({ kind: "decode", mean, grid, keep });
-    const size = { rows: answer.height, columns: answer.width };
+    const size = { frames: 1, frame: 0, rows: answer.height, columns: answer.width };
     const { data } = pictureOf(answer.recon, size, { width, height });
     const expected = scope(() =>
       decodeLatent(tokenizer, { ...encodeClip(tokenizer, clip), source: "test" }, { keep }),
@@ -100,6 +106,37 @@ test("a picture comes back as libtorch's, whole or from few tokens", async () =>
   }
 });
 
+test("a clip comes back as libtorch's, frame by frame", async () => {
+  const frames = 3;
+  const length = bytes.length;
+  const film = Uint8Array.from({ length: frames * length }, (_, i) => (i * 37 + (i % 5) * i) % 256);
+  const pictures = Array.from({ length: frames }, (_, t) => {
+    const data = new Uint8ClampedArray(width * height * 4).map((_, i) =>
+      i % 4 === 3 ? 255 : film[t * length + Math.floor(i / 4) * 3 + (i % 4)]!,
+    );
+    return { data, width, height };
+  });
+  const pixels = planesOf(pictures);
+  const code = await ask<Encoded>({ kind: "encode", pixels, frames, width, height });
+  expect(code.grid).toEqual([3, 4, 6]);
+  const answer = await ask<Decoded>({ kind: "decode", ...code, keep: undefined });
+  const clip = createClip(film, { frames, height, width });
+  const expected = scope(() =>
+    decodeLatent(tokenizer, { ...encodeClip(tokenizer, clip), source: "test" }),
+  );
+  const shape = { frames: answer.frames, rows: answer.height, columns: answer.width };
+  for (let frame = 0; frame < frames; frame++) {
+    const { data } = pictureOf(answer.recon, { ...shape, frame }, { width, height });
+    const worst = expected.bytes
+      .subarray(frame * length, (frame + 1) * length)
+      .reduce((most, byte, i) => {
+        const at = Math.floor(i / 3) * 4 + (i % 3);
+        return Math.max(most, Math.abs(byte - data[at]!));
+      }, 0);
+    expect(worst, `frame ${frame}`).toBeLessThanOrEqual(1);
+  }
+});
+
 test("a folder that is not there is an error, and the worker goes on", async () => {
   vi.stubGlobal("fetch", async () => new Response(null, { status: 404 }));
   const missing = ask({ kind: "load", backend: "auto", url: "http://none/", runtimeUrl: "/" });
@@ -107,10 +144,14 @@ test("a folder that is not there is an error, and the worker goes on", async () 
 });
 
 test("transparency lies on white, and rounding is to the nearest", () => {
-  const planes = planesOf({ data: new Uint8ClampedArray([10, 20, 30, 0]), width: 1, height: 1 });
+  const planes = planesOf([{ data: new Uint8ClampedArray([10, 20, 30, 0]), width: 1, height: 1 }]);
   expect([...planes]).toEqual([1, 1, 1]);
   const half = new Float32Array([-2, 0, 2]); // clamped; 127.5 between two
-  const { data } = pictureOf(half, { rows: 1, columns: 1 }, { width: 1, height: 1 });
+  const { data } = pictureOf(
+    half,
+    { frames: 1, frame: 0, rows: 1, columns: 1 },
+    { width: 1, height: 1 },
+  );
   expect([data[0], data[2], data[3]]).toEqual([0, 255, 255]);
   expect([127, 128]).toContain(data[1]);
 });

@@ -79,9 +79,9 @@ async function chooseBackend(wanted: LoadRequest["backend"]): Promise<Backend> {
 
 async function encode(
   { config, encoder }: Model,
-  { pixels, height, width }: EncodeRequest,
+  { pixels, frames, height, width }: EncodeRequest,
 ): Promise<Encoded> {
-  const input = new ort.Tensor("float32", pixels, [1, 3, 1, height, width]);
+  const input = new ort.Tensor("float32", pixels, [1, 3, frames, height, width]);
   const { mean, grid } = await encoder.run({ pixels: input }, ["mean", "grid"]);
   const [t, h, w] = [...(grid!.data as BigInt64Array)].map(Number);
   const data = mean!.data as Float32Array;
@@ -101,15 +101,5 @@ async function decode(
     ...(config.maskable && { keep: whole([keep ?? tokens]) }),
   });
   const [, , frames, height, width] = recon!.dims as [number, number, number, number, number];
-  const data = recon!.data as Float32Array;
-  const first = frames === 1 ? data : firstFrame(data, frames, height * width);
-  return { recon: first, height, width };
-}
-
-/** [3, frames, size] -> [3, size] */
-function firstFrame(data: Float32Array, frames: number, size: number): Float32Array {
-  const first = new Float32Array(3 * size);
-  for (let colour = 0; colour < 3; colour++)
-    first.set(data.subarray(colour * frames * size, colour * frames * size + size), colour * size);
-  return first;
+  return { recon: recon!.data as Float32Array, frames, height, width };
 }

@@ -1,41 +1,46 @@
 // The frame around the studio's views: which one, which model, light or dark.
 import { useEffect, useState } from "react";
 import { Bench } from "./bench.js";
+import { labelOf, type Offer, readOffer } from "./models.js";
 import { Runs } from "./runs.js";
-
-interface Served {
-  readonly name: string;
-  readonly url: string;
-  readonly variant: string;
-}
+import { Samples } from "./samples.js";
 
 type Theme = "auto" | "light" | "dark";
 const themes: readonly Theme[] = ["auto", "light", "dark"];
-const views = { picture: "Picture", runs: "Runs" } as const;
+const views = { picture: "Picture", samples: "Samples", runs: "Runs" } as const;
 type View = keyof typeof views;
 
+const viewOf = (hash: string): View => {
+  const name = hash.slice(1);
+  return name in views ? (name as View) : "picture";
+};
+
 export function App() {
-  const [models, setModels] = useState<readonly Served[]>();
+  const [offer, setOffer] = useState<Offer>();
   const [chosen, setChosen] = useState("");
-  const [view, setView] = useState<View>(location.hash === "#runs" ? "runs" : "picture");
+  const [view, setView] = useState<View>(viewOf(location.hash));
   const [theme, setTheme] = useState<Theme>((localStorage.getItem("theme") as Theme) ?? "auto");
 
   useEffect(() => {
-    fetch("/models.json")
-      .then((response) => response.json() as Promise<Served[]>)
-      .then((list) => {
-        setModels(list);
-        setChosen(list[0]?.name ?? "");
+    readOffer()
+      .then((found) => {
+        setOffer(found);
+        setChosen(found.models[0] ? labelOf(found.models[0]) : "");
       })
-      .catch(() => setModels([]));
+      .catch(() => setOffer({ models: [] }));
   }, []);
   useEffect(() => {
     document.documentElement.dataset.theme = theme;
     localStorage.setItem("theme", theme);
   }, [theme]);
-  useEffect(() => history.replaceState(null, "", `#${view}`), [view]);
+  useEffect(() => {
+    history.replaceState(null, "", `#${view}`);
+    const follow = () => setView(viewOf(location.hash));
+    addEventListener("hashchange", follow);
+    return () => removeEventListener("hashchange", follow);
+  }, [view]);
 
-  const model = models?.find(({ name }) => name === chosen);
+  const models = offer?.models;
   return (
     <>
       <header>
@@ -55,14 +60,12 @@ export function App() {
           ))}
         </nav>
         <div className="tools">
-          {models && models.length > 0 && (
+          {view === "picture" && models && models.length > 0 && (
             <label>
               <span>Model</span>
               <select value={chosen} onChange={(event) => setChosen(event.target.value)}>
-                {models.map(({ name, variant }) => (
-                  <option key={name} value={name}>
-                    {name} · {variant}
-                  </option>
+                {models.map((model) => (
+                  <option key={labelOf(model)}>{labelOf(model)}</option>
                 ))}
               </select>
             </label>
@@ -75,12 +78,13 @@ export function App() {
           </button>
         </div>
       </header>
+      {offer?.trouble && <p className="banner">{offer.trouble}</p>}
       <main>
-        {view === "picture" ? (
-          <Bench url={model?.url} hasModels={models?.length !== 0} />
-        ) : (
-          <Runs />
+        {view === "picture" && (
+          <Bench models={models} model={models?.find((each) => labelOf(each) === chosen)} />
         )}
+        {view === "samples" && <Samples models={models} />}
+        {view === "runs" && <Runs />}
       </main>
     </>
   );

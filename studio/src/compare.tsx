@@ -1,26 +1,36 @@
-// Two pictures under one slider, with a magnifier that shows the same place of both. Pointer, touch and arrow keys.
-import { type CSSProperties, type PointerEvent, useEffect, useRef, useState } from "react";
+// Two pictures under one slider, with a magnifier that shows the same place of both. Pointer, touch and arrow keys. Where the
+// slider and the magnifier are is the caller's, so that several models move together.
+import { type CSSProperties, type PointerEvent, useEffect, useRef } from "react";
+
+/** Where slider and magnifier are, as shares of the picture. */
+export interface Place {
+  readonly share: number;
+  readonly spot: { readonly x: number; readonly y: number } | undefined;
+}
 
 interface CompareProps {
   readonly original: ImageData;
   readonly other: ImageData;
   readonly label: string;
+  readonly place: Place;
+  readonly onMove: (change: Partial<Place>) => void;
 }
 
 const zoom = 6;
 const lens = 132; // CSS pixels
 
-export function Compare({ original, other, label }: CompareProps) {
-  const [share, setShare] = useState(0.5);
-  const [spot, setSpot] = useState<{ x: number; y: number }>();
+export function Compare({ original, other, label, place, onMove }: CompareProps) {
   const frame = useRef<HTMLDivElement>(null);
+  const { share, spot } = place;
 
   const follow = (event: PointerEvent) => {
     const box = frame.current!.getBoundingClientRect();
     const x = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
     const y = Math.min(1, Math.max(0, (event.clientY - box.top) / box.height));
-    setSpot(event.pointerType === "mouse" ? { x, y } : undefined);
-    if (event.buttons) setShare(x);
+    onMove({
+      ...(event.buttons && { share: x }),
+      spot: event.pointerType === "mouse" ? { x, y } : undefined,
+    });
   };
 
   return (
@@ -34,7 +44,7 @@ export function Compare({ original, other, label }: CompareProps) {
           event.currentTarget.setPointerCapture(event.pointerId);
           follow(event);
         }}
-        onPointerLeave={() => setSpot(undefined)}
+        onPointerLeave={() => onMove({ spot: undefined })}
       >
         <Canvas picture={original} name="original" />
         <div className="beside" style={{ clipPath: `inset(0 0 0 ${share * 100}%)` }}>
@@ -50,7 +60,7 @@ export function Compare({ original, other, label }: CompareProps) {
         max="100"
         step="1"
         value={Math.round(share * 100)}
-        onChange={(event) => setShare(Number(event.target.value) / 100)}
+        onChange={(event) => onMove({ share: Number(event.target.value) / 100 })}
         aria-label={`How much of the original is seen; the rest is the ${label}`}
       />
       <div className="lenses" aria-hidden="true">

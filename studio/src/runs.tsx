@@ -10,6 +10,8 @@ interface RunSummary {
     readonly terms: Readonly<Record<string, number>>;
   }[];
   readonly scores: Readonly<Record<string, number>>;
+  /** The latest grid of pictures. */
+  readonly grid?: string;
 }
 
 const refreshMs = 3000;
@@ -47,6 +49,11 @@ export function Runs() {
             ))}
           </p>
           <Curves run={run} />
+          {run.grid && (
+            <a href={run.grid} target="_blank" rel="noreferrer">
+              <img className="sheet" src={run.grid} alt="Originals above, reconstructions below" />
+            </a>
+          )}
         </article>
       ))}
     </div>
