@@ -7,7 +7,8 @@ import { z } from "zod";
 import { ConfigError } from "../config-error.js";
 import { metricNames, protocolNames } from "../evaluate/plan.js";
 import { samplers } from "../generator/sampler.js";
-import { nearest, readConfigFile } from "../train/config-file.js";
+import { nearest } from "../nearest.js";
+import { readConfigFile } from "../train/config-file.js";
 
 export const scaleNames = ["paper", "small", "mini"] as const;
 export type ScaleName = (typeof scaleNames)[number];
