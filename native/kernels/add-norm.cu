@@ -1,5 +1,6 @@
 // Sum of a stream, a branch and the branch's bias, and the sum's layer norm over D columns; a warp a row. Statistics and
-// sums are float32. The backward pass also leaves the columns' sums (weight, bias, branch's bias), one part a block.
+// sums are float32. In place of a branch, HAS_PENDING: a vector that is added to the stream and not written. The backward pass
+// also leaves the columns' sums (weight, bias, branch's bias), one part a block.
 // Bytes a row: 4 D elements forward (2 without a branch), 4 D backward.
 #define GROUPS (D / 8)
 #define PACKS ((GROUPS + 31) / 32)
@@ -9,7 +10,8 @@
 extern "C" __global__ void __launch_bounds__(32 * WARPS)
     add_norm(const Element* __restrict__ stream, const Element* __restrict__ branch, const Vector* __restrict__ branchBias,
              const Vector* __restrict__ weight, const Vector* __restrict__ bias, Element* __restrict__ sum,
-             Element* __restrict__ out, float* __restrict__ mean, float* __restrict__ deviation, int rows, float eps) {
+             Element* __restrict__ out, float* __restrict__ mean, float* __restrict__ deviation, const float* __restrict__ pending, int rows,
+             float eps) {
   const int lane = threadIdx.x % 32, first = blockIdx.x * WARPS + threadIdx.x / 32;
   for (int row = first; row < rows; row += gridDim.x * WARPS) {
     const long long start = static_cast<long long>(row) * D;
@@ -33,6 +35,11 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS)
       const Pack rounded = pack(x[i]);
       store(sum + start + column, rounded);
       unpack(rounded, x[i]);  // what the backward pass will see
+#elif HAS_PENDING
+      float p[8];
+      loadFloats(pending + column, p);
+#pragma unroll
+      for (int k = 0; k < 8; k++) x[i][k] += p[k];
 #endif
 #pragma unroll
       for (int k = 0; k < 8; k++) total += x[i][k];

@@ -9,6 +9,7 @@ import {
   addNormCase,
   copy,
   gatedSiluCase,
+  inference,
   modulateCase,
   rotateSplitCase,
   tower,
@@ -26,6 +27,7 @@ const cases = {
   lpips,
   adamw,
   graph,
+  inference,
   tower,
 };
 

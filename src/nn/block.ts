@@ -3,6 +3,7 @@ import type { Tensor } from "../torch/index.js";
 import { Attention } from "./attention.js";
 import type { Checkpointing } from "./checkpointing.js";
 import { addNorm, type Stream, sumOf } from "./fused/add-norm.js";
+import { InferenceStream, suitsInferenceStream } from "./fused/inference-stream.js";
 import { LayerNorm } from "./norm.js";
 import type { Rope } from "./rope.js";
 import { SwiGLU } from "./swiglu.js";
@@ -43,13 +44,21 @@ export function runBlocks(
   return sumOf(streamThrough(blocks, x, rope, checkpointing));
 }
 
-/** A tower: as runBlocks, and then the norm, in one step with the last sum. */
+/** A tower: as runBlocks, and then the norm, in one step with the last sum. `x` is the tower's to overwrite. */
 export function runTower(
   { blocks, norm }: { readonly blocks: readonly Block[]; readonly norm: LayerNorm },
   x: Tensor,
   rope: Rope,
   checkpointing?: Checkpointing,
 ): Tensor {
+  if (!checkpointing && suitsInferenceStream(x, norm)) {
+    const stream = new InferenceStream(x);
+    for (const { norm1, attn, norm2, mlp } of blocks) {
+      stream.add(attn.branch(stream.norm(norm1), rope));
+      stream.add(mlp.branch(stream.norm(norm2)));
+    }
+    return stream.norm(norm);
+  }
   return addNorm(streamThrough(blocks, x, rope, checkpointing), norm)[1];
 }
 

@@ -22,7 +22,7 @@ const { modulate } = await dist("nn/fused/modulate");
 const { setFused } = await dist("nn/fused/choose");
 const { Linear } = await dist("nn/linear");
 const { LayerNorm } = await dist("nn/norm");
-const { parameters } = await dist("nn/parameters");
+const { moveTo, parameters } = await dist("nn/parameters");
 const { RopeTables } = await dist("nn/rope");
 const { working: workingOf } = await dist("nn/working");
 const { Tokenizer } = await dist("tokenizer/tokenizer");
@@ -222,6 +222,38 @@ export function rotateSplitCase() {
     () => torch.grad(made, [leafAll], { gradOutputs: grads, retainGraph: true }),
     { asGraph: false },
   );
+}
+
+/** A model in bfloat16 where nothing learns, with random biases, against float32 without kernels. */
+export function inference() {
+  for (const [variant, shape] of shapes(
+    [
+      ["Tiw64d2h1-Tiw64d2h2/8", [2, 3, 1, 16, 24]],
+      ["S-B/16", [2, 3, 1, 256, 256]],
+      ["Ti-Ti/4x8", [1, 3, 8, 64, 64]],
+    ],
+    1,
+  ))
+    scope(() => {
+      const model = Tokenizer.create(variant, { seed: 3, device });
+      noGrad(() => {
+        for (const [, p] of parameters(model))
+          if (p.ndim === 1) p.add_(randn(p.shape, { device }).mul(0.1));
+      });
+      const pixels = randn(shape, { device }).clamp(-1, 1);
+      setFused(false);
+      const exact = model.reconstruct(pixels);
+      moveTo(model, { dtype: "bfloat16" });
+      const plain = relative(model.reconstruct(pixels), exact);
+      setFused(true);
+      const fused = relative(model.reconstruct(pixels), exact);
+      // Rounding in other places: the plain path's own distance from float32 is the measure.
+      verdict(
+        `inference ${variant}, beside plain's ${plain.toExponential(2)}`,
+        { fused },
+        1.5 * plain,
+      );
+    });
 }
 
 export function tower() {

@@ -90,6 +90,7 @@ function planOf(x: Tensor, norm: LayerNorm, hasBranch: boolean): Plan {
             args: [
               ...(hasBranch ? ["x", "y", "branchBias"] : ["x", "x", "bias"]), // without a branch: not read
               ...["weight", "bias", hasBranch ? "sum" : "normed", "normed", "mean", "deviation"],
+              "mean", // where a vector would be pending: not read
               ...[int(rows), float(norm.eps)],
             ],
           },
