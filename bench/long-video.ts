@@ -9,6 +9,7 @@ import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
 import { toolPath } from "../src/media/ffmpeg.js";
 import { Tokenizer } from "../src/tokenizer/tokenizer.js";
+import { noGrad } from "../src/torch/index.js";
 
 const [what = "10", second] = process.argv.slice(2);
 const side = second ?? "8192";
@@ -21,6 +22,7 @@ try {
   const tokenizer = Tokenizer.create(
     isPicture ? "Tiw96d2h3-Tiw96d2h3/16" : "Tiw96d2h3-Tiw96d2h3/4x16",
   );
+  noGrad(() => tokenizer.decoder.toPixels.weight.mul_(1e-3)); // noise would cost the encoder of its videos more than the model
   tokenizer.save(model, {
     provenance: isPicture ? { size: 256 } : { size: 256, frames: 16, fps: 2 },
   });

@@ -71,6 +71,7 @@ export async function runRecipe(
 ): Promise<number> {
   const total = config.train.steps;
   const stopping = stopOnSignals(output);
+  const unit = config.data.frames > 1 ? "clip" : "img";
   let progress: ReturnType<typeof openProgress> | undefined;
   try {
     const result = await train(config, {
@@ -79,7 +80,7 @@ export async function runRecipe(
       onStart: (start) => {
         progress = openProgress("train", { total, start });
       },
-      onStep: (step, fields) => progress?.update(step, fields),
+      onStep: (step, fields) => progress?.update(step, { unit, ...fields }),
       onNote: (text) => progress?.note(text),
     });
     progress?.stop();

@@ -18,6 +18,9 @@ export interface MemoryModel {
 /** Blocks that are freed are kept for later, and kernels have scratch memory that no one counts. */
 const margin = 1.3;
 
+/** What of a budget is planned for: buffers that the garbage collector has not come to yet take the rest. */
+const plannedShare = 0.95;
+
 /** Runs the model on windows of three sizes and fits a parabola through their peaks. */
 export function measureMemory(tokenizer: AutoEncoder): MemoryModel {
   const { patchSize: p } = tokenizer.config;
@@ -86,9 +89,9 @@ export function planMemory(
           halo: haloOf(tile),
         };
         const expectedBytes = here + bytesOf(tokenizer, input, { tiling, model });
-        if (expectedBytes <= budgetBytes)
+        if (expectedBytes <= plannedShare * budgetBytes)
           return { ...tiling, precision, expectedBytes, budgetBytes };
-        least = Math.min(least, expectedBytes);
+        least = Math.min(least, expectedBytes / plannedShare);
       }
   }
   throw new ConfigError(
