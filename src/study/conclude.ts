@@ -35,7 +35,7 @@ export interface StudyResults extends Measured {
 
 export interface Conclusion {
   readonly results: StudyResults;
-  /** The study's table: ours. */
+  /** The study's table of our points. */
   readonly rows: readonly Readonly<Record<string, string>>[];
   readonly files: readonly string[];
 }
@@ -64,10 +64,11 @@ export async function concludeStudy(
   const folder = studyFolder(store, study, scale);
   const figures = await drawFigures(study, results);
   const rows = tableRows(study.table, measured.points);
+  const paperRows = tableRows(study.table, paper.points);
   const files = writeAll(folder, {
     results,
     figures,
-    page: await renderPage({ results, figures, rows, store }),
+    page: await renderPage({ results, figures, rows, paperRows, store }),
   });
   return { results, rows, files };
 }

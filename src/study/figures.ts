@@ -2,6 +2,7 @@
 // A panel is panel.ts; what is drawn is what results.json holds.
 import sharp from "sharp";
 import { html } from "../evaluate/report.js";
+import type { Axis } from "./axis.js";
 import type { StudyResults } from "./conclude.js";
 import type { Figure, Study } from "./manifest.js";
 import {
@@ -13,14 +14,14 @@ import {
   unitOf,
 } from "./metric-facts.js";
 import {
-  type Axis,
   type Curve,
+  colourOf,
   drawPanel,
   fontFamily,
+  glyphs,
   grey,
   type Layer,
   type Mark,
-  palette,
   panelSize,
 } from "./panel.js";
 import { fitLine, fitParabola } from "./statistics.js";
@@ -63,7 +64,7 @@ function captionOf({ x }: Figure, results: StudyResults): string {
     `${height} px${frames > 1 ? `, ${frames} frames` : ""}`;
   const shrink = shrinkOf(results);
   const parts = [
-    `Ours at ${side(size)} in colour, the paper's at ${side(paper.size)} in grey.`,
+    `Ours at ${side(size)} filled, the paper's at ${side(paper.size)} hollow and dashed.`,
     ...(x === "E" && paper.points.length && shrink !== 1
       ? [
           `The paper's E is multiplied by ${shrink}, so that the same compression stands at the same place.`,
@@ -84,7 +85,8 @@ function panelOf(figure: Figure, metric: string, results: StudyResults): string[
   const isForeign = ours.length > 0 && paper.length > 0 && paper[0]!.name !== name;
   const x = axisOf(figure.x, ours[0] ?? paper[0]!);
   const paperX = axisOf(figure.x, paper[0] ?? ours[0]!);
-  const isForeignX = ours.length > 0 && paper.length > 0 && paperX.label !== x.label;
+  const isForeignX =
+    ours.length > 0 && paper.length > 0 && (figure.x === "step" || paperX.label !== x.label);
   const layers = {
     ours: layerOf(figure, metric, { samples: ours, x, shrink: 1 }),
     paper: layerOf(figure, metric, {
@@ -94,19 +96,18 @@ function panelOf(figure: Figure, metric: string, results: StudyResults): string[
     }),
   };
   const { colours, marks } = namesOf(figure, results);
-  return [
-    drawPanel({
-      ...{ x, y, colours, marks, ours: layers.ours.layer, paper: layers.paper.layer },
-      paperY: isForeign ? { ...y, label: paper[0]!.name } : undefined,
-      paperX: isForeignX ? paperX : undefined,
-      note: [
-        layers.ours.note && `R² ${layers.ours.note}`,
-        layers.paper.note && `paper ${layers.paper.note}`,
-      ]
-        .filter(Boolean)
-        .join(" · "),
-    }),
-  ];
+  const panel = drawPanel({
+    ...{ x, y, colours, marks, ours: layers.ours.layer, paper: layers.paper.layer },
+    paperY: isForeign ? { ...y, label: paper[0]!.name } : undefined,
+    paperX: isForeignX ? paperX : undefined,
+    note: [
+      layers.ours.note && `R² ${layers.ours.note}`,
+      layers.paper.note && `paper ${layers.paper.note}`,
+    ]
+      .filter(Boolean)
+      .join(" · "),
+  });
+  return panel ? [panel] : [];
 }
 
 function axisOf(x: string, sample: Sample): Axis {
@@ -208,48 +209,50 @@ function namesOf({ colour, mark, where, metrics }: Figure, results: StudyResults
 
 interface LegendEntry {
   readonly text: string;
-  readonly fill: string;
-  readonly stroke?: string;
-  readonly symbol?: number;
+  /** Of a circle; hollow for the paper's. */
+  readonly colour?: string;
+  readonly isHollow?: boolean;
 }
 
+/** Names of colours, then of marks; what the paper alone has is hollow. */
 function legendOf(figure: Figure, results: StudyResults): LegendEntry[] {
-  const { colour } = figure;
-  const own = new Set(
-    figure.metrics.flatMap((metric) =>
-      samplesOf(results.points, metric, figure.where).map(({ values }) =>
-        String(values[colour ?? ""] ?? ""),
-      ),
-    ),
-  );
-  const { colours } = namesOf(figure, results);
-  const entries = colours.flatMap((name, i) =>
-    own.has(name)
-      ? [
-          {
-            text: /^\d/.test(name) ? `${colour} ${name}` : name,
-            fill: palette[i % palette.length]!,
-          },
-        ]
-      : [],
-  );
-  const hasPaper = results.paper.points.length > 0;
-  return [
-    ...entries,
-    ...(hasPaper ? [{ text: "the paper's", fill: "#ffffff", stroke: grey }] : []),
-  ];
+  const { colour, mark, metrics, where } = figure;
+  const ours = metrics.flatMap((metric) => samplesOf(results.points, metric, where));
+  const isOurs = (key: string, name: string) =>
+    ours.some(({ values }) => String(values[key]) === name);
+  const named = (key: string, name: string) => (/^\d/.test(name) ? `${key} ${name}` : name);
+  const names = namesOf(figure, results);
+  const hasLabels = figure.x !== "E" && figure.fit !== "join" && mark === undefined;
+  const colours = names.colours.flatMap((name): LegendEntry[] => {
+    const isOwn = isOurs(colour!, name);
+    if (!isOwn && hasLabels) return [];
+    return [
+      { text: named(colour!, name), colour: colourOf(names, name, !isOwn), isHollow: !isOwn },
+    ];
+  });
+  const marks = names.marks.map((name, i) => ({
+    text: `${glyphs[i % glyphs.length]} ${named(mark!, name)}`,
+  }));
+  const paper = results.paper.points.length
+    ? [{ text: "the paper's, hollow", colour: grey, isHollow: true }]
+    : [];
+  return [...colours, ...marks, ...paper];
 }
 
 /** Panels beside each other below a title and the legend. */
 function layOut(title: string, panels: readonly string[], legend: readonly LegendEntry[]): string {
-  const width = panels.length * panelSize.width + (panels.length - 1) * gap + 24;
   const height = headHeight + panelSize.height + 10;
   let left = 14;
-  const keys = legend.map(({ text, fill, stroke = fill }) => {
-    const key = `<circle cx="${left + 5}" cy="44" r="4.5" fill="${fill}" stroke="${stroke}" stroke-width="1.3"/><text x="${left + 14}" y="48">${html(text)}</text>`;
-    left += 30 + text.length * 6.6;
-    return key;
+  const keys = legend.map(({ text, colour, isHollow }) => {
+    const dot = colour
+      ? `<circle cx="${left + 5}" cy="44" r="4.5" fill="${isHollow ? "#ffffff" : colour}" stroke="${colour}" stroke-width="1.3"/>`
+      : "";
+    const start = left + (colour ? 14 : 0);
+    left = start + 16 + text.length * 6.6;
+    return `${dot}<text x="${start}" y="48">${html(text)}</text>`;
   });
+  const row = panels.length * panelSize.width + (panels.length - 1) * gap + 24;
+  const width = Math.ceil(Math.max(row, left, 28 + title.length * 8.2));
   const placed = panels.map((panel, i) =>
     panel.replace("<svg", `<svg x="${12 + i * (panelSize.width + gap)}" y="${headHeight}"`),
   );

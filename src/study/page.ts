@@ -12,6 +12,7 @@ export interface PageData {
   readonly results: StudyResults;
   readonly figures: readonly DrawnFigure[];
   readonly rows: readonly Readonly<Record<string, string>>[];
+  readonly paperRows: PageData["rows"];
   readonly store: Store;
 }
 
@@ -23,7 +24,8 @@ const stripLength = 9;
 const extraStyles = `
 main { max-width: 88rem; }
 .figure { background: #fff; border: 1px solid var(--line); border-radius: .6rem; padding: .5rem; overflow-x: auto; }
-.figure svg { display: block; width: 100%; min-width: 44rem; height: auto; }
+.figure svg { display: block; max-width: 100%; height: auto; }
+.figure svg svg { max-width: none; }
 .figure + .note { margin: .5rem 0 2rem; }
 .verdicts { list-style: none; padding: 0; display: grid; gap: .75rem; margin-top: 2rem; }
 .verdicts li { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--soft); border-radius: .4rem; padding: .8rem 1.1rem; }
@@ -39,6 +41,7 @@ main { max-width: 88rem; }
 .samples img { width: 100%; image-rendering: pixelated; border-radius: .3rem; }
 .wide { overflow-x: auto; }
 .numbers td:first-child, .numbers th:first-child { text-align: left; padding-left: 0; }
+.wide .numbers { width: auto; min-width: 30rem; }
 .numbers th { text-align: right; padding: .42rem 0 .42rem 1.25rem; color: var(--soft); }
 `;
 
@@ -58,6 +61,7 @@ export async function renderPage(data: PageData): Promise<string> {
     ),
     section("Samples", samples(data), "Rows are classes; the noise is the same for all."),
     section("Numbers", numbers(data.rows)),
+    section("The paper's numbers", numbers(data.paperRows)),
     section(
       "What is missing",
       list([

@@ -2,6 +2,16 @@
 // of one measure (FID at another tap) or not of one size of picture, the paper's points keep axes of their own, drawn in grey.
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
+import {
+  type Axis,
+  axisTicks,
+  type Mapping,
+  mappingOf,
+  padded,
+  placeOn,
+  same,
+  type Ticks,
+} from "./axis.js";
 
 export interface Mark {
   /** In the units of the axes; logarithmic axes need values above 0. */
@@ -17,12 +27,6 @@ export interface Mark {
 export interface Curve {
   readonly points: readonly (readonly [number, number])[];
   readonly colour?: string;
-}
-
-export interface Axis {
-  readonly label: string;
-  /** Base of a logarithmic axis; absent for a linear one. */
-  readonly base?: 2 | 10;
 }
 
 export interface Layer {
@@ -57,81 +61,103 @@ export const palette = [
   "#b0436e",
   "#5f5f5f",
 ];
+/** The same, mixed with white. */
+export const paler = [
+  "#97aec5",
+  "#e1b098",
+  "#9fc0b0",
+  "#c5a7c7",
+  "#d0c58f",
+  "#a7c7cd",
+  "#d8a1b7",
+  "#afafaf",
+];
 const symbols = ["circle", "square", "triangle", "diamond", "cross", "star", "wye"] as const;
+/** The same as characters, for legends. */
+export const glyphs = ["●", "■", "▲", "◆", "✚", "★", "▼"];
 
-const flat = (axis: Axis, value: number) => (axis.base ? Math.log2(value) : value);
-const raised = (axis: Axis, value: number) => (axis.base ? 2 ** value : value);
-
-/** From the paper's axis to ours, so that both fill the panel: straight where both are seen as they are drawn. */
-interface Mapping {
-  to(value: number): number;
-  from(value: number): number;
-}
-const same: Mapping = { to: (value) => value, from: (value) => value };
-
-function mappingOf(
-  ours: Axis,
-  theirs: Axis | undefined,
-  own: readonly number[],
-  other: readonly number[],
-): Mapping {
-  if (!theirs || !own.length || !other.length) return same;
-  const [low, high] = range(own.map((value) => flat(ours, value)));
-  const [from, until] = range(other.map((value) => flat(theirs, value)));
-  const scale = (high - low) / (until - from);
+/** Every value to its place. */
+function placed({ marks, curves }: Layer, x: Axis, y: Axis): Layer {
+  const isThere = (mark: { x: number; y: number }) =>
+    Number.isFinite(mark.x) && Number.isFinite(mark.y);
   return {
-    to: (value) => raised(ours, low + (flat(theirs, value) - from) * scale),
-    from: (value) => raised(theirs, from + (flat(ours, value) - low) / scale),
+    marks: marks
+      .map((mark) => ({
+        ...mark,
+        ...{ x: placeOn(x, mark.x), y: placeOn(y, mark.y) },
+        low: placeOn(y, Math.max(mark.y - (mark.interval ?? 0), y.base ? mark.y / 100 : -Infinity)),
+        high: placeOn(y, mark.y + (mark.interval ?? 0)),
+      }))
+      .filter(isThere),
+    curves: curves.map((curve) => ({
+      ...curve,
+      points: curve.points.map((point) => [placeOn(x, point[0]), placeOn(y, point[1])] as const),
+    })),
   };
 }
 
-function range(values: readonly number[]): [number, number] {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  return low === high ? [low - 0.5, high + 0.5] : [low, high];
-}
-
-/** An `<svg>` element as text. */
-export function drawPanel(data: PanelData): string {
-  const { ours, paper } = data;
-  const all = (layer: Layer, axis: "x" | "y") => layer.marks.map((mark) => mark[axis]);
-  const mapX = mappingOf(data.x, data.paperX, all(ours, "x"), all(paper, "x"));
-  const mapY = mappingOf(data.y, data.paperY, all(ours, "y"), all(paper, "y"));
-  const moved = {
-    marks: paper.marks.map((mark) => ({ ...mark, x: mapX.to(mark.x), y: mapY.to(mark.y) })),
-    curves: paper.curves.map((curve) => ({
+function moved({ marks, curves }: Layer, mapX: Mapping, mapY: Mapping): Layer {
+  return {
+    marks: marks.map((mark) => ({ ...mark, x: mapX.to(mark.x), y: mapY.to(mark.y) })),
+    curves: curves.map((curve) => ({
       ...curve,
       points: curve.points.map(([x, y]) => [mapX.to(x), mapY.to(y)] as const),
     })),
   };
+}
+
+/** An `<svg>` element as text; "" where there is no point to draw. */
+export function drawPanel(data: PanelData): string {
+  const ours = placed(data.ours, data.x, data.y);
+  const theirs = placed(data.paper, data.paperX ?? data.x, data.paperY ?? data.y);
+  const all = (layer: Layer, axis: "x" | "y") => layer.marks.map((mark) => mark[axis]);
+  const mapX = data.paperX ? mappingOf(all(ours, "x"), all(theirs, "x")) : same;
+  const mapY = data.paperY ? mappingOf(all(ours, "y"), all(theirs, "y")) : same;
+  const paper = moved(theirs, mapX, mapY);
+  if (!ours.marks.length && !paper.marks.length) return "";
+  const domain = {
+    x: padded([...all(ours, "x"), ...all(paper, "x")]),
+    y: padded([...all(ours, "y"), ...all(paper, "y")]),
+  };
   const { document } = parseHTML("<!doctype html><html><body></body></html>");
-  const domain = (axis: "x" | "y") =>
-    padded(
-      data[axis],
-      [...ours.marks, ...moved.marks].map((mark) => mark[axis]),
-    );
+  const top = data.paperX ? -40 : -26;
+  const ticks = axisTicks(data.y, domain.y);
   const svg = Plot.plot({
-    ...{ ...panelSize, document },
-    ...{
-      marginLeft: 46,
-      marginRight: data.paperY ? 44 : 14,
-      marginTop: data.paperX ? 44 : 30,
-      marginBottom: 40,
-    },
-    style: { background: "none", color: "#33312e", fontFamily: fontFamily, fontSize: "10.5px" },
-    x: { ...scaleOf(data.x, domain("x")), label: null },
-    y: { ...scaleOf(data.y, domain("y")), label: null },
-    color: { domain: [...data.colours], range: palette },
+    ...{ ...panelSize, document, marginLeft: 46, marginBottom: 40 },
+    ...{ marginRight: data.paperY ? 44 : 14, marginTop: data.paperX ? 44 : 30 },
+    style: { background: "none", color: "#33312e", fontFamily, fontSize: "10.5px" },
+    x: { type: "linear", domain: domain.x, label: null },
+    y: { type: "linear", domain: domain.y, label: null },
     marks: [
-      Plot.gridY({ ticks: ticksOf(data.y, domain("y")), stroke: "#e8e5df", strokeOpacity: 1 }),
-      Plot.axisX(ticksOf(data.x, domain("x")), { tickFormat: formatOf(data.x), tickSize: 3 }),
-      Plot.axisY(ticksOf(data.y, domain("y")), { tickFormat: formatOf(data.y), tickSize: 3 }),
-      ...foreignAxes(data, { mapX, mapY, domain }),
-      ...layerMarks(moved, { isPaper: true, data }),
-      ...layerMarks(ours, { isPaper: false, data }),
+      Plot.gridY(ticks.places, { stroke: "#e8e5df", strokeOpacity: 1 }),
+      Plot.axisX(...axisArguments(axisTicks(data.x, domain.x), {})),
+      Plot.axisY(...axisArguments(ticks, {})),
+      ...(data.paperY
+        ? [
+            Plot.axisY(
+              ...axisArguments(axisTicks(data.paperY, domain.y, mapY), {
+                anchor: "right",
+                color: grey,
+              }),
+            ),
+          ]
+        : []),
+      ...(data.paperX
+        ? [
+            Plot.axisX(
+              ...axisArguments(axisTicks(data.paperX, domain.x, mapX), {
+                anchor: "top",
+                color: grey,
+              }),
+            ),
+          ]
+        : []),
+      ...layerMarks(paper, { isPaper: true, data, domain: domain.x }),
+      ...layerMarks(ours, { isPaper: false, data, domain: domain.x }),
       Plot.text([data.y.label], {
         frameAnchor: "top-left",
         dx: -44,
-        dy: data.paperX ? -40 : -26,
+        dy: top,
         fontSize: 12,
         fontWeight: 600,
       }),
@@ -139,7 +165,7 @@ export function drawPanel(data: PanelData): string {
       Plot.text([data.note], {
         frameAnchor: "top-right",
         dx: data.paperY ? 42 : 12,
-        dy: data.paperX ? -40 : -26,
+        dy: top,
         fill: "#6d6a64",
       }),
     ],
@@ -154,142 +180,66 @@ export const fontFamily =
 
 type Marks = NonNullable<Plot.PlotOptions["marks"]>;
 
-function layerMarks(
-  { marks, curves }: Layer,
-  { isPaper, data }: { isPaper: boolean; data: PanelData },
-): Marks {
+/** The colour of a name; of the paper's, a paler one. */
+export function colourOf(
+  data: Pick<PanelData, "colours">,
+  name: string | undefined,
+  isPaper: boolean,
+): string {
+  if (name === undefined || !data.colours.includes(name)) return isPaper ? grey : "#33312e";
+  return (isPaper ? paler : palette)[data.colours.indexOf(name) % palette.length]!;
+}
+
+interface LayerOptions {
+  readonly isPaper: boolean;
+  readonly data: PanelData;
+  readonly domain: readonly [number, number];
+}
+
+function layerMarks({ marks, curves }: Layer, { isPaper, data, domain }: LayerOptions): Marks {
   const lines = curves.flatMap(({ points, colour }, z) =>
-    points.map(([x, y]) => ({ x, y, z, colour: colour ?? "" })),
+    points.map(([x, y]) => ({ x, y, z, stroke: colourOf(data, colour, isPaper) })),
   );
-  const colourOf = (colour: string | undefined) =>
-    isPaper
-      ? grey
-      : colour === undefined
-        ? "#33312e"
-        : palette[data.colours.indexOf(colour) % palette.length]!;
-  const dots = marks.filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y));
-  const bars = isPaper ? [] : dots.filter(({ interval }) => interval && Number.isFinite(interval));
+  const dots = marks.map((mark) => ({ ...mark, fill: colourOf(data, mark.colour, isPaper) }));
   const symbol = (mark: Mark) =>
     symbols[Math.max(0, data.marks.indexOf(mark.mark ?? "")) % symbols.length]!;
+  // Names stand inside the panel: to the left of points on the right.
+  const isLeft = ({ x }: Mark) => x - domain[0] > 0.6 * (domain[1] - domain[0]);
+  const labels = (which: boolean) =>
+    Plot.text(
+      dots.filter((mark) => mark.label && isLeft(mark) === which),
+      {
+        ...{ x: "x", y: "y", text: "label", fontSize: 9.5, fill: isPaper ? grey : "#33312e" },
+        ...(which
+          ? { dx: -7, textAnchor: "end" as const }
+          : { dx: 7, textAnchor: "start" as const }),
+      },
+    );
   return [
     Plot.line(lines, {
-      ...{ x: "x", y: "y", z: "z", strokeWidth: 1.4, clip: true },
-      stroke: (row: { colour: string }) => colourOf(row.colour || undefined),
+      ...{ x: "x", y: "y", z: "z", stroke: "stroke", strokeWidth: 1.4, clip: true },
       ...(isPaper ? { strokeDasharray: "4 3" } : { strokeOpacity: 0.75 }),
     }),
-    Plot.ruleX(bars, {
-      ...{
-        x: "x",
-        y1: (mark: Mark) => mark.y - mark.interval!,
-        y2: (mark: Mark) => mark.y + mark.interval!,
-      },
-      stroke: (mark: Mark) => colourOf(mark.colour),
-    }),
+    Plot.ruleX(
+      dots.filter(({ interval }) => !isPaper && interval && Number.isFinite(interval)),
+      { x: "x", y1: "low", y2: "high", stroke: "fill", clip: true },
+    ),
     Plot.dot(dots, {
       ...{ x: "x", y: "y", r: isPaper ? 3 : 4.2, symbol },
-      stroke: isPaper ? grey : "#ffffff",
-      fill: { value: (mark: Mark) => (isPaper ? "#ffffff" : colourOf(mark.colour)), scale: null },
+      stroke: isPaper ? "fill" : "#ffffff",
+      fill: isPaper ? "#ffffff" : "fill",
       strokeWidth: isPaper ? 1.3 : 0.8,
     }),
-    Plot.text(
-      dots.filter(({ label }) => label),
-      {
-        ...{ x: "x", y: "y", text: "label", dx: 7, textAnchor: "start" },
-        fill: isPaper ? grey : "#33312e",
-        fontSize: 9.5,
-      },
-    ),
+    labels(false),
+    labels(true),
   ];
 }
 
-/** The paper's axes on the right and above, in grey. */
-function foreignAxes(
-  data: PanelData,
-  {
-    mapX,
-    mapY,
-    domain,
-  }: { mapX: Mapping; mapY: Mapping; domain: (axis: "x" | "y") => [number, number] },
-): Marks {
-  const style = { color: grey, tickSize: 3 } as const;
-  const along = (axis: Axis, mapping: Mapping, [low, high]: [number, number]) =>
-    ticksOf(axis, [mapping.from(low), mapping.from(high)]).map((tick) => mapping.to(tick));
-  return [
-    ...(data.paperY
-      ? [
-          Plot.axisY(along(data.paperY, mapY, domain("y")), {
-            ...{ ...style, anchor: "right" as const },
-            tickFormat: (value: number) => formatOf(data.paperY!)(mapY.from(value)),
-          }),
-        ]
-      : []),
-    ...(data.paperX
-      ? [
-          Plot.axisX(along(data.paperX, mapX, domain("x")), {
-            ...{ ...style, anchor: "top" as const },
-            tickFormat: (value: number) => formatOf(data.paperX!)(mapX.from(value)),
-          }),
-        ]
-      : []),
-  ];
-}
-
-function scaleOf(axis: Axis, domain: [number, number]): Plot.ScaleOptions {
-  return axis.base ? { type: "log", base: axis.base, domain } : { type: "linear", domain };
-}
-
-/** A little more than the values. */
-function padded(axis: Axis, values: readonly number[]): [number, number] {
-  const finite = values.filter((value) => Number.isFinite(value) && (!axis.base || value > 0));
-  const [low, high] = range(finite.length ? finite.map((value) => flat(axis, value)) : [0, 1]);
-  const margin = 0.07 * (high - low);
-  return [raised(axis, low - margin), raised(axis, high + margin)];
-}
-
-/** At most about six round values inside a range: powers of two, or of ten with 2 and 5 where those are few, or even steps. */
-export function ticksOf({ base }: Axis, [low, high]: readonly [number, number]): number[] {
-  if (base === 2) {
-    const first = Math.ceil(Math.log2(low) - 1e-9);
-    const last = Math.floor(Math.log2(high) + 1e-9);
-    const step = Math.max(1, Math.ceil((last - first) / 5));
-    return Array.from(
-      { length: Math.floor((last - first) / step) + 1 },
-      (_, i) => 2 ** (first + i * step),
-    );
-  }
-  if (base === 10) {
-    const powers = Array.from({ length: 24 }, (_, i) => i - 12);
-    const within = (steps: readonly number[]) =>
-      powers
-        .flatMap((power) => steps.map((step) => step * 10 ** power))
-        .filter((tick) => tick >= low && tick <= high);
-    const choices = [[1], [1, 3], [1, 2, 5]].map(within);
-    return choices.find((ticks) => ticks.length >= 3) ?? choices[2]!;
-  }
-  const rough = (high - low) / 4;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough * 0.8) ?? 10);
-  const first = Math.ceil(low / step);
-  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
-}
-
-const raisedDigits = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-
-function formatOf({ base }: Axis): (value: number) => string {
-  if (base !== 2) return (value) => shortNumber(value);
-  return (value) => {
-    const power = Math.round(Math.log2(value));
-    const digits = [...String(Math.abs(power))]
-      .map((digit) => raisedDigits[Number(digit)])
-      .join("");
-    return `2${power < 0 ? "⁻" : ""}${digits}`;
-  };
-}
-
-/** 0.3, 12, 25k, 85M. */
-function shortNumber(value: number): string {
-  const trim = (number: number) => String(Number(number.toPrecision(3)));
-  if (Math.abs(value) >= 1e6) return `${trim(value / 1e6)}M`;
-  if (Math.abs(value) >= 1e4) return `${trim(value / 1e3)}k`;
-  return trim(value);
+/** What Plot takes for an axis with these ticks. */
+function axisArguments<A extends "top" | "left" | "bottom" | "right">(
+  { places, texts }: Ticks,
+  style: { anchor?: A; color?: string },
+) {
+  const tickFormat = (_: number, i: number) => texts[i] ?? "";
+  return [[...places], { ...style, tickFormat, tickSize: 3 }] as const;
 }

@@ -91,7 +91,7 @@ const readers: Readonly<Record<string, () => PaperPoints>> = {
     const { E, note: _, ...rows } = read<Record<string, number[]>>("fig15_mask");
     const points = Object.entries(rows).flatMap(([name, values]) =>
       E!.map((latentSize, i) =>
-        point("reconstruction", { kind: name.replace("_rFID", "").replace("_", " ") }, latentSize, {
+        point("reconstruction", { kind: kindOf(name), E: latentSize }, latentSize, {
           rFID: values[i]!,
         }),
       ),
@@ -112,6 +112,9 @@ const readers: Readonly<Record<string, () => PaperPoints>> = {
   },
   table6: () => tablePoints("table6_video_generation_128p", square(128, 16), "generation"),
 };
+
+/** `mask_simple_rFID` -> `mask simple`. */
+const kindOf = (name: string) => name.replace("_rFID", "").replace("_", " ");
 
 function point(
   kind: Point["kind"],
