@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On the GPU machine, from the repository's root, after pack.sh: builds, checks CUDA against the CPU, measures ours and the
 # PyTorch opponent in turn, trains. Usage: scripts/gpu/run.sh [STEP...] with steps build, check, bench, evaluate, train (default: all),
-# and kernels, speed, trainer, theirs, profile, curves, attention: each case a process with a time limit, JSON lines.
+# and kernels, speed, trainer, scaling, theirs, profile, curves, attention: each case a process with a time limit, JSON lines.
 # What comes home is written under $OUT.
 set -euo pipefail
 root=$PWD
@@ -52,7 +52,7 @@ each() {
   done
 }
 
-kernels() { each kernels.mjs 90 copy add-norm gated-silu modulate rotate-split attention unit-distance lpips adamw graph tower; }
+kernels() { each kernels.mjs 90 copy add-norm gated-silu modulate rotate-split attention unit-distance lpips adamw graph inference tower; }
 
 speed() {
   for round in 1 2; do
@@ -82,7 +82,7 @@ opponent() {
 race() {
   [ "${OPPONENT:-}" ] || opponent
   [ "${BUILT:-}" ] || build
-  each kernels.mjs 60 add-norm gated-silu modulate rotate-split attention unit-distance boxes lpips adamw tower
+  each kernels.mjs 60 add-norm gated-silu modulate rotate-split attention unit-distance boxes lpips adamw inference tower
   for _ in $(seq 120); do [ -e "$work/gate.train.ready" ] && break; sleep 0.5; done
   PROFILE=1 each speed.mjs 60 "train-lpips" "train"
   each speed.mjs 60 encode decode roundtrip
@@ -100,7 +100,7 @@ race() {
 
 # The least that says whether the training kernels are right and how fast they are, after build: about two minutes.
 last() {
-  each kernels.mjs 40 add-norm rotate-split attention boxes lpips tower
+  each kernels.mjs 40 add-norm rotate-split attention boxes lpips inference tower
   PROFILE=1 each speed.mjs 40 "train-lpips" "train"
   each speed.mjs 40 encode decode roundtrip
   each speed.mjs 40 "curves plain" "curves graph"
@@ -122,8 +122,18 @@ two() {
 
 curves() { each speed.mjs 90 "curves plain" "curves graph"; }
 
-# `vitok train`'s loop as a graph, as kernels and as plain operators on the same data: speed, waiting, losses. About two minutes.
-trainer() { DATA="$work/pictures" each trainer-graph.mjs 90 graph kernels plain compare; }
+# `vitok train`'s loop as a graph, as kernels and as plain operators on the same data: speed, waiting, losses; and 500 steps of a
+# small model from two seeds. About three minutes.
+trainer() {
+  DATA="$work/pictures" each trainer-graph.mjs 90 graph kernels plain compare
+  DATA="$work/pictures" each trainer-graph.mjs 60 "graph small 0" "plain small 0" "graph small 1" "plain small 1" "compare small"
+}
+
+# A training step over sizes, tokens, batches, patches, clips and checkpointing: about two minutes. Then, at home: bench/scaling.ts.
+scaling() {
+  cp scripts/gpu/scaling.mjs "$work/"
+  timeout 240 node "$work/scaling.mjs" 2> "$out/scaling.err" | tee "$out/scaling.jsonl" || true
+}
 
 attention() { each speed.mjs 90 attention; }
 
