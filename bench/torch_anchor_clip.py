@@ -16,6 +16,8 @@ import torch
 
 # By name and on the path, for torch.compile's own processes import it, too.
 folder, file = os.path.split(os.path.abspath(sys.argv[1]))
+if not os.path.exists(sys.argv[1]):
+    sys.exit(f"Expected the opponent's file, received {sys.argv[1]}, which is not there. scripts/gpu/pack.sh puts it into .gpu/.")
 sys.path.insert(0, folder)
 os.environ["PYTHONPATH"] = os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])
 anchor = importlib.import_module(file.removesuffix(".py"))

@@ -38,17 +38,19 @@ evaluate() {
   (cd "$work" && node evaluate.mjs --batch "${BATCH:-64}") | tee "$out/evaluate.jsonl"
 }
 
-# A script's cases, one process each: one that fails or hangs leaves a line and stops no other.
+# A script's cases, one process each: one that fails or hangs leaves a line and stops no other. Several may run at once.
 each() {
-  local script=$1 limit=$2 name status
+  local script=$1 limit=$2 case=$work/case.$BASHPID name status
   shift 2
-  cp -rf scripts/gpu/*.mjs scripts/gpu/kernels "$work/"
+  mkdir -p "$work/kernels"
+  cp -f scripts/gpu/*.mjs "$work/"
+  cp -f scripts/gpu/kernels/*.mjs "$work/kernels/"
   for name in "$@"; do
     status=0
     # shellcheck disable=SC2086  # a case may carry an argument
-    timeout "$limit" node "$work/$script" $name > "$work/case.txt" 2> "$work/case.err" || status=$?
-    cat "$work/case.txt" | tee -a "$out/$script.jsonl"
-    [ $status = 0 ] || echo "{\"script\":\"$script\",\"case\":\"$name\",\"status\":$status,\"stderr\":$(tail -c 600 "$work/case.err" | python3 -c 'import json, sys; print(json.dumps(sys.stdin.read()))')}" | tee -a "$out/$script.jsonl"
+    timeout "$limit" node "$work/$script" $name > "$case.txt" 2> "$case.err" || status=$?
+    tee -a "$out/$script.jsonl" < "$case.txt"
+    [ $status = 0 ] || echo "{\"script\":\"$script\",\"case\":\"$name\",\"status\":$status,\"stderr\":$(tail -c 600 "$case.err" | python3 -c 'import json, sys; print(json.dumps(sys.stdin.read()))')}" | tee -a "$out/$script.jsonl"
   done
 }
 
