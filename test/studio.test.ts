@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { build } from "vite";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { findStudies } from "../src/cli/studio-studies.js";
 import { decodeLatent } from "../src/codec/decode.js";
 import { encodeClip } from "../src/codec/encode.js";
 import { exportOnnx } from "../src/export/onnx.js";
@@ -21,6 +22,7 @@ import { defineConfig } from "../src/tokenizer/config.js";
 import { Tokenizer } from "../src/tokenizer/tokenizer.js";
 import { scope } from "../src/torch/index.js";
 import { saveTinyGenerator } from "./tiny-generator.js";
+import { saveStudy } from "./tiny-study.js";
 import { canTestVideo, makeVideo, numberedClip } from "./video-files.js";
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // a browser on a busy machine
@@ -76,6 +78,7 @@ beforeAll(async () => {
   writeFileSync(file, await encodeImage(clip, "png"));
   const steps = [10, 20, 30].map((step) => ({ step, terms: { mse: 1 / step } }));
   tokenizer.save(join(scratch, "tiny"));
+  saveStudy(join(scratch, "studies", "fig3-mini"));
   await saveTinyGenerator(join(scratch, "dit"), join(scratch, "tokenizer"));
   service = await startService({
     models: ["tiny", "dit"].map((name) => ({ name, folder: join(scratch, name) })),
@@ -86,6 +89,7 @@ beforeAll(async () => {
     ...{ port: 0, app, models: [{ name: "tiny", folder, variant: "tiny" }] },
     runtime: dirname(createRequire(import.meta.url).resolve("onnxruntime-web")),
     runs: () => [{ ...run, scores: { PSNR: 25.5 } }],
+    studies: () => findStudies(join(scratch, "studies")),
     service: { url: service.url, token: "secret" },
   });
   browser = await chromium.launch({
@@ -188,7 +192,7 @@ describe("the studio", () => {
     const film = join(scratch, "film.mp4");
     makeVideo(film, numberedClip(8, { height: 64, width: 64 }), { args: ["-pix_fmt", "yuv420p"] });
     await page.locator("input[type=file]").setInputFiles(film);
-    await page.getByText("Frame 1 of 6").waitFor(); // 0.8 s at 8 frames a second
+    await page.locator(".frames").getByText("Frame 1 of 6").waitFor(); // 0.8 s at 8 frames a second
     await ready();
     const grey = () =>
       page
@@ -248,6 +252,20 @@ describe("the studio", () => {
     await expect
       .poll(() => grid.evaluate((image: HTMLImageElement) => image.naturalWidth))
       .toBe(width);
+  });
+
+  test("shows a study's verdicts, figures and points", async () => {
+    await page.getByRole("button", { name: "Studies" }).click();
+    await page.getByText("E predicts reconstruction").waitFor();
+    expect(await page.locator("[data-verdict=holds]").count()).toBe(1);
+    expect(await page.locator("td").allTextContents()).toEqual(["8", "4096", "27.31"]);
+    const figure = page.locator(".drawn img");
+    await expect
+      .poll(() => figure.evaluate((image: HTMLImageElement) => image.naturalWidth))
+      .toBe(40);
+    const link = await page.getByText("the whole page").getAttribute("href");
+    expect(await (await fetch(studio.url + link)).text()).toBe("<p>all of it</p>");
+    expect((await fetch(`${studio.url}/studies/0/1.svg`)).status).toBe(404);
   });
 
   test("meets no error on the way", () => {

@@ -13,6 +13,7 @@ import type { RunRecord } from "../train/log.js";
 import { findModel, loadModel, modelName, modelsOrStarter } from "./model.js";
 import { type Output, openOutput } from "./output.js";
 import { findRuns } from "./runs.js";
+import { findStudies } from "./studio-studies.js";
 
 interface StudioCommandOptions {
   readonly port: number;
@@ -40,7 +41,8 @@ export async function run(
     const runs = () => findRuns(options.runs).map(summary);
     const { port, host } = options;
     const service = serviceOf(options.service);
-    const studio = await startStudio({ port, host, app, runtime, models, runs, service });
+    const studies = () => findStudies(join(options.runs, "studies"));
+    const studio = await startStudio({ port, host, app, runtime, models, runs, studies, service });
     output.print(`The studio is at ${studio.url}. Ctrl-C ends it.`);
     output.result({ url: studio.url, models: models.map(({ name }) => name) });
     await new Promise<void>((done) => {

@@ -1,4 +1,4 @@
-// The studio's files on a port: the web app, ONNX Runtime's WebAssembly, exported models, what the runs say and their grids.
+// The studio's files on a port: the web app, ONNX Runtime's WebAssembly, exported models, what runs and studies say and their pictures.
 // The browser computes; what is asked of a service goes through here to the one that was named, nowhere else. Every file that
 // can be asked for is on a list: no request becomes a path.
 import { createReadStream, readdirSync, statSync } from "node:fs";
@@ -16,6 +16,28 @@ export interface ExportedModel {
   readonly name: string;
   readonly folder: string;
   readonly variant: string;
+}
+
+/** A study as the studio shows it. */
+export interface StudioStudy {
+  readonly name: string;
+  readonly title: string;
+  readonly question: string;
+  /** In the paper. */
+  readonly place: string;
+  /** Cells that are made, of all. */
+  readonly done: number;
+  readonly cells: number;
+  readonly verdicts: readonly {
+    readonly claim: string;
+    readonly verdict: string;
+    readonly numbers: string;
+    readonly paper?: string;
+  }[];
+  readonly rows: readonly Readonly<Record<string, string>>[];
+  /** Files. */
+  readonly figures: readonly string[];
+  readonly page?: string;
 }
 
 /** A run as the studio shows it. */
@@ -37,6 +59,8 @@ export interface StudioOptions {
   readonly models: readonly ExportedModel[];
   /** What the runs view shows, read anew for each request. */
   readonly runs: () => readonly StudioRun[];
+  /** What the studies view shows, likewise. */
+  readonly studies: () => readonly StudioStudy[];
   /** A service (`vitok serve`) whose models are offered, too, by its address; and what it asks for. */
   readonly service?: { readonly url: string; readonly token?: string | undefined } | undefined;
 }
@@ -48,12 +72,8 @@ export interface Studio {
 
 const types: Readonly<Record<string, string>> = {
   ...{ ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".mjs": "text/javascript" },
-  ...{
-    ".css": "text/css",
-    ".png": "image/png",
-    ".json": "application/json",
-    ".wasm": "application/wasm",
-  },
+  ...{ ".css": "text/css", ".json": "application/json", ".wasm": "application/wasm" },
+  ...{ ".png": "image/png", ".svg": "image/svg+xml" },
 };
 
 /** Isolated, so that WebAssembly may use threads; scripts come from here and nowhere else. */
@@ -91,6 +111,19 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
   app.get("/grids/:run{\\d+}", (c) => {
     const grid = options.runs()[Number(c.req.param("run"))]?.grids.at(-1);
     return grid ? fileResponse(grid, c.req.header("if-none-match")) : c.notFound();
+  });
+  app.get("/studies.json", (c) => {
+    const studies = options.studies().map(({ figures, page, ...study }, i) => ({
+      ...{ ...study, figures: figures.map((_, k) => `/studies/${i}/${k}.svg`) },
+      ...(page && { page: `/studies/${i}/page.html` }),
+    }));
+    return c.json(studies);
+  });
+  app.get("/studies/:study{\\d+}/:file", (c) => {
+    const { study, file } = c.req.param();
+    const { figures = [], page } = options.studies()[Number(study)] ?? {};
+    const path = file === "page.html" ? page : figures[Number.parseInt(file, 10)];
+    return path ? fileResponse(path, c.req.header("if-none-match")) : c.notFound();
   });
   app.all("/v1/*", (c) => {
     const { service } = options;

@@ -4,10 +4,11 @@ import { Bench } from "./bench.js";
 import { labelOf, type Offer, readOffer } from "./models.js";
 import { Runs } from "./runs.js";
 import { Samples } from "./samples.js";
+import { Studies } from "./studies.js";
 
 type Theme = "auto" | "light" | "dark";
 const themes: readonly Theme[] = ["auto", "light", "dark"];
-const views = { picture: "Picture", samples: "Samples", runs: "Runs" } as const;
+const views = { picture: "Picture", samples: "Samples", runs: "Runs", studies: "Studies" } as const;
 type View = keyof typeof views;
 
 const viewOf = (hash: string): View => {
@@ -85,6 +86,7 @@ export function App() {
         )}
         {view === "samples" && <Samples models={models} />}
         {view === "runs" && <Runs />}
+        {view === "studies" && <Studies />}
       </main>
     </>
   );
