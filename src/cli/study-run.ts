@@ -47,7 +47,7 @@ export async function runStudies(names: readonly string[], options: StudyOptions
   const studies = planStudies(names, { ...options, scale });
   const chosen = choose(studies, options);
   const steps = stepsOf(chosen);
-  if (options.dryRun) return printPlan(chosen, steps, { store, slots, device, output });
+  if (options.dryRun) return printPlan(chosen, steps, { store, slots, device, scale, output });
   const stopping = stopOnSignals(output);
   const watcher = openStepTable(steps, { store, isLive: Boolean(process.stderr.isTTY) });
   const outcome = await runSteps(steps, {
@@ -190,7 +190,7 @@ function pickScale(names: readonly string[], options: StudyOptions, means: Means
 function printPlan(
   cells: readonly PlannedCell[],
   steps: readonly Step[],
-  { output, ...means }: Means & { output: Output },
+  { output, scale, ...means }: Means & { scale: ScaleName; output: Output },
 ): number {
   const { store, device } = means;
   const hours = (some: readonly Step[]) => estimateSteps(some, { device, store }) / 3600;
@@ -203,11 +203,11 @@ function printPlan(
   output.print(table(rows));
   const total = hours(steps);
   output.print(
-    `\n${steps.length} steps, ${steps.filter(({ key }) => store.done(key)).length} of them done; the rest about ` +
+    `\nScale ${scale}: ${steps.length} steps, ${steps.filter(({ key }) => store.done(key)).length} of them done; the rest about ` +
       `${total.toPrecision(3)} ${device === "cpu" ? "CPU" : "GPU"} hours, ${formatDuration(wallMs(steps, means))} on ${means.slots.length} at a time.`,
   );
   output.result({
-    device,
+    ...{ scale, device },
     hours: total,
     wallMs: wallMs(steps, means),
     cells: cells.map(({ study, cell, steps: own }) => ({

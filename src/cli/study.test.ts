@@ -92,15 +92,51 @@ describe("vitok study", () => {
   });
 
   it("takes a job of an array, and tells what it would do", () => {
-    const plan = (...more: string[]) => {
+    const plan = (more: string[], env = {}) => {
       const { stdout } = spawnSync(process.execPath, [...line, "--dry-run", "--json", ...more], {
         encoding: "utf8",
+        timeout: 100_000,
+        env: { ...process.env, ...env },
       });
       return JSON.parse(stdout).cells as { cell: string; steps: { isDone: boolean }[] }[];
     };
-    const cells = plan("--cell", "2/2");
+    const cells = plan(["--cell", "2/2"]);
     expect(cells.map(({ cell }) => cell)).toEqual(["p8-c8"]);
     expect(cells[0]!.steps.every(({ isDone }) => isDone)).toBe(true);
+    const slurm = {
+      SLURM_ARRAY_TASK_ID: "7",
+      SLURM_ARRAY_TASK_MIN: "5",
+      SLURM_ARRAY_TASK_COUNT: "3",
+    };
+    expect(plan([], slurm).map(({ cell }) => cell)).toEqual(["p4-c4"]);
+  });
+
+  it("finds in a miniature of figure 3 that more floats reconstruct better", () => {
+    const words = [
+      "study",
+      "run",
+      "fig3",
+      "--scale",
+      "mini",
+      "--only",
+      "p16-c4,p4-c16",
+      "--set",
+      "train.steps=150",
+    ];
+    const place = ["--out", join(scratch, "fig3"), "--devices", "cpu", "--parallel", "2", "--json"];
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      ["--import", "tsx", main, ...words, ...place],
+      {
+        encoding: "utf8",
+        timeout: 100_000,
+      },
+    );
+    expect(status).toBe(0);
+    const [{ points }] = JSON.parse(stdout).studies as [StudyResults];
+    const byE = [...points].sort((a, b) => a.latentSize! - b.latentSize!);
+    expect(byE.map(({ latentSize }) => latentSize)).toEqual([16, 1024]);
+    expect(byE[1]!.metrics.PSNR! - byE[0]!.metrics.PSNR!).toBeGreaterThan(1);
   });
 
   it.each([
@@ -111,7 +147,7 @@ describe("vitok study", () => {
       "cells that are not there",
       ["study", "run", "fig3", "--scale", "mini", "--only", "p9"],
       1,
-      "Cells: p8-c4",
+      "Cells: p4-c4",
     ],
     [
       "a budget that is too small",

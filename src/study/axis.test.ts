@@ -31,3 +31,9 @@ test("an axis laid over another keeps its own round values", () => {
   expect(texts).toEqual(["0.01", "0.1", "1", "10"]);
   expect(valueAt(theirs, mapping.from(places[2]!))).toBeCloseTo(1);
 });
+
+test("numbers have as many digits as tell them apart", () => {
+  const texts = (low: number, high: number) => axisTicks({ label: "PSNR" }, [low, high]).texts;
+  expect(texts(11.19, 11.33)).toEqual(["11.2", "11.25", "11.3"]);
+  expect(texts(19, 41)).toEqual(["20", "25", "30", "35", "40"]);
+});

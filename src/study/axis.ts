@@ -52,7 +52,7 @@ export function axisTicks(
   ]);
   return {
     places: values.map((value) => mapping.to(placeOn(axis, value))),
-    texts: values.map((value) => (axis.base === 2 ? powerOfTwo(value) : shortNumber(value))),
+    texts: axis.base === 2 ? values.map(powerOfTwo) : shortNumbers(values),
   };
 }
 
@@ -102,10 +102,14 @@ function powerOfTwo(value: number): string {
   return `2${power < 0 ? "⁻" : ""}${digits}`;
 }
 
-/** 0.3, 12, 25k, 85M. */
-function shortNumber(value: number): string {
-  const trim = (number: number) => String(Number(number.toPrecision(3)));
-  if (Math.abs(value) >= 1e6) return `${trim(value / 1e6)}M`;
-  if (Math.abs(value) >= 1e4) return `${trim(value / 1e3)}k`;
-  return trim(value);
+/** 0.3, 12, 25k, 85M: as few digits as tell them apart. */
+function shortNumbers(values: readonly number[]): string[] {
+  const digits = [2, 3, 4, 5].find(
+    (count) => new Set(values.map((value) => value.toPrecision(count))).size === values.length,
+  );
+  const trim = (value: number) => String(Number(value.toPrecision(Math.max(3, digits ?? 6))));
+  return values.map((value) => {
+    if (Math.abs(value) >= 1e6) return `${trim(value / 1e6)}M`;
+    return Math.abs(value) >= 1e4 ? `${trim(value / 1e3)}k` : trim(value);
+  });
 }

@@ -102,7 +102,8 @@ export function tableRows(
   columns: readonly string[],
   points: readonly Point[],
 ): Record<string, string>[] {
-  return points.map((point) =>
+  const scored = points.filter((point) => columns.some((column) => scoreOf(point, column)));
+  return scored.map((point) =>
     Object.fromEntries(
       columns.flatMap((column) => {
         const score = scoreOf(point, column);

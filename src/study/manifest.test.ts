@@ -102,6 +102,25 @@ describe("steps", () => {
     expect(second!.needs).toEqual(first!.needs);
   });
 
+  test("of repeated seeds are trainings of their own", () => {
+    const study = loadStudy("fig3");
+    const cells = expandStudy(study, { scale: "mini", seeds: 2 }).slice(0, 2);
+    expect(cells.map(({ id }) => id)).toEqual(["p4-c4-seed0", "p4-c4-seed1"]);
+    const [first, second] = cells.map((cell) => planCell(study.name, cell));
+    expect(second!.steps[0]!.key).not.toBe(first!.steps[0]!.key);
+  });
+
+  test("of figures 3, 5, 9, 14 and 15 have the common tokenizer once", () => {
+    const common = [
+      ["fig3", "p8-c16"],
+      ["fig5", "S-B"],
+      ["fig9", "L2"],
+      ["fig14", "simple-c16"],
+      ["fig15", "simple-c16"],
+    ].map(([name, id]) => plan(name!, "small").find(({ cell }) => cell.id === id)!.steps[0]!.key);
+    expect(new Set(common).size).toBe(1);
+  });
+
   test("that two runs of a list share are there once", () => {
     const cells = [...plan("fig3", "mini"), ...plan("fig3", "mini")];
     expect(stepsOf(cells)).toHaveLength(cells.flatMap(({ steps }) => steps).length / 2);

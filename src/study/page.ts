@@ -36,6 +36,7 @@ main { max-width: 88rem; }
 .strip { overflow-x: auto; }
 .strip table { width: auto; border-collapse: separate; border-spacing: 3px; }
 .strip td, .strip th { border: 0; padding: 0; text-align: center; font-size: .76rem; color: var(--soft); white-space: nowrap; }
+.strip th { white-space: normal; max-width: 7rem; vertical-align: bottom; }
 .strip img { display: block; width: 7rem; image-rendering: pixelated; border-radius: .2rem; }
 .samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); gap: 1.5rem; }
 .samples img { width: 100%; image-rendering: pixelated; border-radius: .3rem; }
