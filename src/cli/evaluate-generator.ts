@@ -1,20 +1,24 @@
 // `vitok evaluate GENERATOR --data SRC`: samples, decoded, against a set of pictures or its saved statistics.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { writeFileAtomic } from "../atomic-file.js";
 import { loadPipeline } from "../codec/generator-folder.js";
 import { openSource } from "../data/source.js";
 import { evaluateGeneration } from "../evaluate/generation.js";
 import type { PlanOptions } from "../evaluate/plan.js";
+import { reportOf } from "../evaluate/reconstruction-report.js";
 import { fileHash } from "../file-hash.js";
 import type { SamplerName } from "../generator/sampler.js";
 import { pickDevice } from "../torch/index.js";
 import { findGenerator, isGeneratorTarget } from "./generate.js";
 import type { PlacementOptions } from "./model.js";
-import { type Output, table } from "./output.js";
+import type { Output } from "./output.js";
 import { openProgress } from "./progress.js";
+import { printScores, publishScores } from "./scores.js";
 
 export { isGeneratorTarget };
+
+/** A sample has no original. */
+const noPairs = { intervals: {}, perImage: [], perClass: [] };
 
 export interface SamplingOptions extends PlacementOptions {
   readonly data: string;
@@ -28,6 +32,7 @@ export interface SamplingOptions extends PlacementOptions {
   readonly seed: number;
   readonly realStats?: string;
   readonly out?: string;
+  readonly report?: string;
 }
 
 export async function evaluateGeneratorModel(
@@ -42,7 +47,7 @@ export async function evaluateGeneratorModel(
   const isSaved = data.endsWith(".npz") && existsSync(data);
   const real = isSaved ? data : await openSource(data, { frames: size.frames, fps });
   const progress = openProgress("sample", { total: count });
-  const { sampler, steps, seed, out, realStats } = options;
+  const { sampler, steps, seed, out, report, realStats } = options;
   const { guidance: scale, guidanceInterval: interval, guidanceRescale: rescale } = options;
   const started = performance.now();
   const scores = await evaluateGeneration(pipeline, real, {
@@ -57,17 +62,15 @@ export async function evaluateGeneratorModel(
     pipeline.tokenizer.dispose();
   });
   const elapsedMs = Math.round(performance.now() - started);
-  const result = { model: folder, ...scores, elapsedMs };
-  if (out) writeFileAtomic(join(out, "scores.json"), `${JSON.stringify(result, null, 2)}\n`);
-  output.print(
-    table(
-      Object.entries(scores.metrics).map(([metric, value]) => ({
-        metric,
-        value: value.toFixed(4),
-      })),
-    ),
-  );
-  for (const warning of scores.warnings) output.log(warning);
-  output.result(result);
+  const { metrics, deviations, protocol, warnings } = scores;
+  const shown = { metrics, deviations, protocol, warnings, ...noPairs };
+  printScores(shown, output);
+  const page = {
+    ...reportOf(shown),
+    title: protocol.generator,
+    summary: `${folder}: ${protocol.count} samples against ${protocol.set}.`,
+    kicker: "ViTok generation report",
+  };
+  await publishScores({ model: folder, ...scores, elapsedMs }, { out, report }, { page, output });
   return 0;
 }

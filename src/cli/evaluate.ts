@@ -26,12 +26,13 @@ import {
 import { type Output, openOutput, table } from "./output.js";
 import { openProgress, type Progress } from "./progress.js";
 import {
+  type Destination,
   printScores,
+  publishScores,
   readPlan,
   readWindow,
   type ScoreOptions,
   usualBatchSize,
-  writeScores,
 } from "./scores.js";
 
 interface EvaluateCommandOptions extends SamplingOptions, ScoreOptions {
@@ -127,26 +128,17 @@ function reportWaiting({ index, count }: Part, { waitingFor }: Waiting, output: 
   return 0;
 }
 
-interface Destination {
-  readonly folder: string;
-  readonly title: string;
-  readonly report: string | undefined;
-  readonly out: string | undefined;
-}
-
 async function reportScores(
   scores: ReconstructionScores,
-  { folder, title, report, out }: Destination,
+  { folder, title, ...destination }: Destination & { folder: string; title: string },
   output: Output,
 ): Promise<void> {
   const summary = `${folder} on ${scores.protocol.count} files of ${scores.protocol.set}.`;
   const { gallery: _, ...numbers } = scores;
   const result = { model: folder, variant: title, ...numbers };
   const page = { ...reportOf(scores), title, summary };
-  const paths = await writeScores(result, { report, out }, page);
   print(scores, output);
-  for (const [name, path] of Object.entries(paths)) output.print(`\n${name}  ${path}`);
-  output.result({ ...result, ...(paths.Report ? { report: paths.Report } : {}) });
+  await publishScores(result, destination, { page, output });
 }
 
 function print(scores: ReconstructionScores, output: Output): void {

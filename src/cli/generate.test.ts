@@ -1,7 +1,7 @@
 // The generator on the command line: info, latents of a whole set, samples, and what is refused. The models are tiny and
 // untrained: what the pictures show is not looked at here, that they depend on seed and class alone is.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,11 +12,14 @@ import { fileHash } from "../file-hash.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { Argument, CommandModule, Options } from "./commands.js";
 import { run as encode } from "./encode.js";
+import { run as evaluate } from "./evaluate.js";
 import { run as generate } from "./generate.js";
 import { run as info } from "./info.js";
 
 const tsx = createRequire(import.meta.url).resolve("tsx"); // the commands run in another folder
 const mainPath = fileURLToPath(new URL("main.ts", import.meta.url));
+const weights = fileURLToPath(new URL("../../../shared/weights", import.meta.url));
+const inception = "inception_2015_folded_partial.safetensors";
 const root = mkdtempSync(join(tmpdir(), "vitok-generate-"));
 const [tokenizerPath, model] = [join(root, "tokenizer"), join(root, "dit")];
 
@@ -62,6 +65,34 @@ const sample = (options: Options) =>
 
 beforeAll(() => saveTinyGenerator(model, tokenizerPath));
 afterAll(() => rmSync(root, { recursive: true }));
+
+describe.skipIf(!existsSync(weights))("vitok evaluate of a generator (../shared)", () => {
+  const asked = { ...defaults, data: "drawn:val?count=6&size=16", metrics: ["fid"], fidTap: "64" };
+  const evaluated = (options: Options) =>
+    call(evaluate as unknown as CommandModule["run"], [model], {
+      ...{ ...asked, count: 4, batchSize: 2, inception: join(weights, inception) },
+      ...options,
+    });
+
+  test("gives scores with how they were sampled, and a page of them", async () => {
+    const out = join(root, "scores");
+    const report = join(root, "page.html");
+    const { status, json } = await evaluated({ out, report });
+    expect(status).toBe(0);
+    expect(json.metrics["gFID-64"]).toBeGreaterThan(0);
+    expect(json.protocol).toMatchObject({ count: 4, sampler: "ddim", steps: 4, guidance: 1.5 });
+    const { report: written, ...scores } = json;
+    expect(JSON.parse(readFileSync(join(out, "scores.json"), "utf8"))).toEqual(scores);
+    expect(written).toBe(report);
+    const page = readFileSync(report, "utf8");
+    for (const text of ["ViTok generation report", "gFID-64", "ddim", "4 samples for 64 features"])
+      expect(page).toContain(text);
+  });
+
+  test("refuses the options of a tokenizer's latent", async () => {
+    expect(await evaluated({ latent: "sample" })).toEqual({ status: 2, json: null });
+  });
+});
 
 describe("vitok generate", () => {
   test("writes samples that depend on seed and class, not on the batch", async () => {

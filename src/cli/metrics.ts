@@ -15,11 +15,11 @@ import { openOutput } from "./output.js";
 import { openProgress, type Progress } from "./progress.js";
 import {
   printScores,
+  publishScores,
   readPlan,
   readWindow,
   type ScoreOptions,
   usualBatchSize,
-  writeScores,
 } from "./scores.js";
 
 interface MetricsOptions extends ScoreOptions {
@@ -70,10 +70,8 @@ export async function run(_args: readonly string[], options: MetricsOptions): Pr
   const kicker = "ViTok metrics of two sets";
   const sides = ["real", "fake"] as const;
   const page = { ...reportOf(scores), title, summary, kicker, sides };
-  const paths = await writeScores(result, { report, out }, page);
   printScores(scores, output);
-  for (const [name, path] of Object.entries(paths)) output.print(`\n${name}  ${path}`);
-  output.result({ ...result, ...(paths.Report ? { report: paths.Report } : {}) });
+  await publishScores(result, { report, out }, { page, output });
   return 0;
 }
 

@@ -94,19 +94,24 @@ export function printScores(scores: Printed, output: Output): void {
   for (const warning of warnings) output.log(`\nwarning: ${warning}`);
 }
 
-/** Writes scores.json into `out` and the page into `report`, as far as they are asked for; returns what was written. */
-export async function writeScores(
+export interface Destination {
+  readonly out?: string | undefined;
+  readonly report?: string | undefined;
+}
+
+/** Writes scores.json into `out` and the page to `report`, as far as they are asked for, and tells where; the JSON, too. */
+export async function publishScores(
   result: object,
-  { out, report }: { out: string | undefined; report: string | undefined },
-  page: ReportData,
-): Promise<{ Report?: string; Scores?: string }> {
+  { out, report }: Destination,
+  { page, output }: { page: ReportData; output: Output },
+): Promise<void> {
   const command = `npx vitok ${process.argv.slice(2).map(quoted).join(" ")}`;
   const file = out && join(out, "scores.json");
   if (file) writeFileAtomic(file, `${JSON.stringify(result, null, 2)}\n`);
-  return {
-    ...(report ? { Report: await writeReport(report, { ...page, command }) } : {}),
-    ...(file ? { Scores: file } : {}),
-  };
+  const written = report && (await writeReport(report, { ...page, command }));
+  if (written) output.print(`\nReport  ${written}`);
+  if (file) output.print(`\nScores  ${file}`);
+  output.result({ ...result, ...(written ? { report: written } : {}) });
 }
 
 /** As a shell takes it back. */
