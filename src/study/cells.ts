@@ -4,7 +4,14 @@ import { ConfigError } from "../config-error.js";
 import { parseTrainConfig, type TrainConfig, trainSchema } from "../train/config.js";
 import { checkConfig } from "../train/config-file.js";
 
-import type { CellGroup, Manifest, ScaleName, Study, Values } from "./manifest.js";
+import {
+  type CellGroup,
+  type Manifest,
+  type ScaleName,
+  type Study,
+  scoringSections,
+  type Values,
+} from "./manifest.js";
 
 type Section = Readonly<Record<string, unknown>>;
 
@@ -151,7 +158,9 @@ function makeCell(
       name: `generator of ${where}`,
     });
   const ways = (name: "evaluate" | "sample") =>
-    has(name) ? waysOf(section(name), stage1.config.data.path, where) : [];
+    has(name)
+      ? waysOf(checkScoring(name, section(name), where), stage1.config.data.path, where)
+      : [];
   const dit = has("dit") ? generator() : undefined;
   return {
     ...{ id, values, seed, stage1, config: stage1.config, dit },
@@ -170,6 +179,14 @@ function checkRecipe(recipe: Section, name: string): TrainConfig {
   return checkConfig(recipe, {
     ...{ name, schema: trainSchema },
     complete: () => parseTrainConfig(recipe as Parameters<typeof parseTrainConfig>[0]),
+  });
+}
+
+/** A cell's way of being scored. @throws ConfigError that names the nearest key */
+function checkScoring(name: "evaluate" | "sample", section: Section, where: string): Section {
+  return checkConfig(section, {
+    ...{ name: `${name} of ${where}`, schema: scoringSections[name] },
+    complete: () => section,
   });
 }
 

@@ -76,6 +76,15 @@ describe("a study's file", () => {
     expect(() => plan(path, "small")).toThrow('Expected a value q of cell p8 for "Ti-Ti/{q}"');
   });
 
+  test("with an override that no scoring knows is refused with the nearest", () => {
+    expect(() => plan("fig3", "mini", [["evaluate.cuont", 4]])).toThrow(
+      'Unknown config key "cuont". Did you mean "count"?',
+    );
+    expect(() => plan("fig3", "mini", [["evaluate.metrics", ["pnsr"]]])).toThrow(
+      "Expected psnr or",
+    );
+  });
+
   test("that is not there is an error with the nearest name", () => {
     expect(() => loadStudy("fgi3")).toThrow('Did you mean "fig3"?');
   });

@@ -19,13 +19,16 @@ const values = z.record(z.string(), z.union([z.string(), z.number()]));
 /** A part of a training recipe; it is checked as a whole one, with its cell's values filled in: `S-B/1x{p}x{c}`. */
 const part = z.record(z.string(), z.unknown());
 
+const asText = (value: unknown) => (typeof value === "number" ? String(value) : value);
+
 const evaluation = z.strictObject({
   data: z.string().min(1).optional(),
   metrics: z.array(z.enum(metricNames)).optional(),
   /** Files of reconstructions; samples of generators. */
   count: count.optional(),
   protocol: z.enum(protocolNames).optional(),
-  fidTap: z.enum(["64", "192", "768", "2048"]).optional(),
+  /** A text or, from the command line, a number. */
+  fidTap: z.preprocess(asText, z.enum(["64", "192", "768", "2048"])).optional(),
   lpipsTrunk: z.enum(["vgg", "alex", "squeeze"]).optional(),
   batchSize: count.optional(),
 });
@@ -51,6 +54,12 @@ const sections = {
   dit: part.optional(),
   evaluate: severalWays(reconstruction).optional(),
   sample: severalWays(sampling).optional(),
+};
+
+/** Of a cell, filled in and overridden. */
+export const scoringSections = {
+  evaluate: severalWays(reconstruction),
+  sample: severalWays(sampling),
 };
 
 const cells = z.array(
