@@ -1,5 +1,5 @@
 // Load on a service of its own: 64 clients over the loopback, then offline batches of the same pictures in this process.
-// Usage: npx tsx bench/serve.ts MODEL [seconds=20] [clients=64] [size=64]. Bounded in time; nothing but the loopback is used.
+// Usage: npx tsx bench/serve.ts [MODEL=models/starter] [seconds=20] [clients=64] [size=64]. Bounded in time; nothing but the loopback is used.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { batchOf, bytesOf, pixelsOf } from "../src/data/batch.js";
@@ -9,7 +9,8 @@ import { startService } from "../src/serve/server.js";
 import { Tokenizer } from "../src/tokenizer/tokenizer.js";
 import { scope } from "../src/torch/index.js";
 
-const [target = "runs/demo", seconds = "20", clients = "64", size = "64"] = process.argv.slice(2);
+const [target = "models/starter", seconds = "20", clients = "64", size = "64"] =
+  process.argv.slice(2);
 const folder = existsSync(join(target, "config.json")) ? target : join(target, "model");
 const [side, batchSize] = [Number(size), 16];
 const pictures = await Promise.all(
@@ -20,7 +21,12 @@ const pictures = await Promise.all(
 );
 
 /** Pictures a second through the service; every answer must be 200. */
-async function served(): Promise<{ rate: number; errors: number; peakMiB: number; p95Ms: number }> {
+async function served(): Promise<{
+  rate: number;
+  errors: number;
+  peakMiB: number[];
+  p95Ms: number;
+}> {
   const service = await startService({
     models: [{ name: "model", folder }],
     ...{ device: "cpu", precision: "float32", port: 0, limits: { batchSize } },
@@ -28,7 +34,8 @@ async function served(): Promise<{ rate: number; errors: number; peakMiB: number
   const start = performance.now();
   const end = start + Number(seconds) * 1000;
   const times: number[] = [];
-  let [errors, peak] = [0, 0];
+  let errors = 0;
+  const peaks = [0, 0, 0, 0]; // of each quarter of the time: what leaks, rises
   const client = async (id: number) => {
     for (let i = id; performance.now() < end; i++) {
       const sent = performance.now();
@@ -39,7 +46,8 @@ async function served(): Promise<{ rate: number; errors: number; peakMiB: number
       await response.arrayBuffer();
       if (response.status !== 200) errors++;
       times.push(performance.now() - sent);
-      peak = Math.max(peak, process.memoryUsage.rss());
+      const quarter = Math.min(3, Math.floor((4 * (sent - start)) / (end - start)));
+      peaks[quarter] = Math.max(peaks[quarter]!, process.memoryUsage.rss());
     }
   };
   await Promise.all(Array.from({ length: Number(clients) }, (_, id) => client(id)));
@@ -47,7 +55,7 @@ async function served(): Promise<{ rate: number; errors: number; peakMiB: number
   await service.close();
   times.sort((a, b) => a - b);
   const p95Ms = times[Math.floor(times.length * 0.95)] ?? Number.NaN;
-  return { rate, errors, peakMiB: peak / 2 ** 20, p95Ms };
+  return { rate, errors, peakMiB: peaks.map((peak) => Math.round(peak / 2 ** 20)), p95Ms };
 }
 
 /** Pictures a second, files decoded, computed in batches and encoded, one step after the other. */
@@ -83,7 +91,7 @@ console.log(
       servedPerSecond: Number(rate.toFixed(1)),
       offlinePerSecond: [Number(before.toFixed(1)), Number(after.toFixed(1))],
       ratio: Number((rate / rest).toFixed(2)),
-      ...{ p95Ms: Math.round(p95Ms), peakMiB: Math.round(peakMiB) },
+      ...{ p95Ms: Math.round(p95Ms), peakMiB },
     },
     null,
     2,
