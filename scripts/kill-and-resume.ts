@@ -1,10 +1,12 @@
-// Kills a run of two processes with SIGKILL at random moments, one run a moment: the launcher or either process, any time from its
-// start to its end. Every resume must succeed and end with the weights and the optimizer of the unbroken run, bit for bit.
+// Kills a run of two processes that reads shards with SIGKILL at random moments, one run a moment: the launcher or either process, a
+// third of them while it starts, the others at a step. Every resume must succeed and end with the weights and the optimizer of the unbroken run, bit for bit.
 // Usage: npx tsx scripts/kill-and-resume.ts [MOMENTS=20] [SEED=1]
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { randomStream } from "../src/data/random.js";
 import { readRun } from "../src/train/log.js";
 import { isGone, type Kill, trainTogether } from "../test/kill-together.js";
@@ -16,20 +18,30 @@ const random = randomStream(seed, 0, 0, 0);
 const bytesOf = (out: string, file: string) =>
   readFileSync(join(out, "checkpoints", `step-${String(steps).padStart(7, "0")}`, file));
 
+const shards = join(scratch, "shards");
+const cli = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+const drawn = "drawn:train?count=40&size=32";
+execFileSync(process.execPath, [cli, "pack", drawn, "--out", shards, "--shard-size", "10"]);
+const settings = [`data.path=${shards}`];
+
 const whole = join(scratch, "whole");
 const startedMs = performance.now();
-if ((await trainTogether(whole, { steps })).code !== 0) throw new Error("The unbroken run failed.");
+const unbroken = await trainTogether(whole, { steps, settings });
+if (unbroken.code !== 0) throw new Error(`The unbroken run failed: ${unbroken.stderr}`);
 const wholeMs = performance.now() - startedMs;
 
 let different = 0;
 for (let moment = 0; moment < moments; moment++) {
   const out = join(scratch, `moment-${moment}`);
   const whom = (["launcher", 0, 1] as const)[Math.floor(random.next() * 3)]!;
-  const kill: Kill = { whom, afterMs: Math.round(random.next() * wholeMs) };
-  const killed = await trainTogether(out, { steps, kill });
+  const kill: Kill =
+    random.next() < 1 / 3
+      ? { whom, afterMs: Math.round((random.next() * wholeMs) / 2) }
+      : { whom, atStep: 1 + random.int(steps - 1) };
+  const killed = await trainTogether(out, { steps, kill, settings });
   while (!killed.children.every(isGone)) await delay(20);
   const reached = readRun(out)?.steps.at(-1)?.step ?? 0;
-  const { code, stderr } = await trainTogether(out, { steps, resume: true });
+  const { code, stderr } = await trainTogether(out, { steps, resume: true, settings });
   const isSame =
     code === 0 &&
     ["model.safetensors", "optimizer.safetensors"].every((file) =>

@@ -89,6 +89,8 @@ const train = z.strictObject({
   keepBest: z.enum(metricNames).optional(),
   /** Write TensorBoard's events, too: scalars and the grids of pictures. */
   tensorboard: z.boolean().default(false),
+  /** An MLflow tracking server that gets parameters and numbers, too: its address, such as http://localhost:5000. */
+  mlflow: z.url().optional(),
   /** CPU threads of the engine; 0 leaves it to the engine. */
   threads: z.int().nonnegative().default(0),
 });

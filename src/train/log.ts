@@ -105,6 +105,22 @@ export function stageOf({ config }: RunLine): number | string {
   return (config as { train?: { stage?: number | string } }).train?.stage ?? 1;
 }
 
+/** What a line says in numbers, by name: `loss`, `terms/mse`, `gauges/realLogit`, `eval/PSNR`; nothing for other lines. */
+export function numbersOf(line: LogLine): Record<string, number | null> {
+  if (line.type === "eval") return named("eval", line.metrics);
+  if (line.type !== "step") return {};
+  const { loss, lr, gradNorm, imagesPerSecond, dataWaitShare, memoryMiB, terms, gauges } = line;
+  return {
+    ...{ loss, lr, gradNorm, imagesPerSecond, dataWaitShare, memoryMiB },
+    ...named("terms", terms),
+    ...named("gauges", gauges ?? {}),
+  };
+}
+
+function named(group: string, values: Readonly<Record<string, number | null>>) {
+  return Object.fromEntries(Object.entries(values).map(([name, x]) => [`${group}/${name}`, x]));
+}
+
 const fileName = "run.jsonl";
 
 /** Appends to a run's log. Each line is one write, so a killed process leaves at most one cut line. */

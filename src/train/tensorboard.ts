@@ -2,7 +2,7 @@
 // `tensorboard --logdir runs` reads them; the run itself is still run.jsonl.
 import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import type { LogLine } from "./log.js";
+import { type LogLine, numbersOf } from "./log.js";
 
 /** Appends to one events file of a folder. */
 export class EventFile {
@@ -70,21 +70,9 @@ export class EventFile {
   }
 }
 
-/** What a line of run.jsonl says in numbers: `loss`, `terms/mse`, `gauges/realLogit`, `eval/PSNR`. */
 export function writeLine(file: EventFile, line: LogLine): void {
-  if (line.type === "eval") file.scalars(line.step, named("eval", line.metrics));
   if (line.type === "rollback") file.restart(line.toStep);
-  if (line.type !== "step") return;
-  const { loss, lr, gradNorm, imagesPerSecond, dataWaitShare, memoryMiB, terms, gauges } = line;
-  file.scalars(line.step, {
-    ...{ loss, lr, gradNorm, imagesPerSecond, dataWaitShare, memoryMiB },
-    ...named("terms", terms),
-    ...named("gauges", gauges ?? {}),
-  });
-}
-
-function named(group: string, values: Readonly<Record<string, number | null>>) {
-  return Object.fromEntries(Object.entries(values).map(([name, x]) => [`${group}/${name}`, x]));
+  else if ("step" in line) file.scalars(line.step, numbersOf(line));
 }
 
 function varint(value: number): Buffer {

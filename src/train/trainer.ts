@@ -1,5 +1,4 @@
 // The training loop: data, steps, log, evaluation, picture grids, checkpoints, signals. What a step computes is the recipe's.
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { memory } from "../torch/index.js";
@@ -14,6 +13,7 @@ import {
 import type { TrainConfig } from "./config.js";
 import { createRecipe } from "./create-recipe.js";
 import { type Team, withTeam } from "./data-parallel.js";
+import { type Follower, openFollowers } from "./followers.js";
 import { writeGrid } from "./grid-file.js";
 import { type LogLine, RunLog } from "./log.js";
 import { explainNonFinite } from "./non-finite.js";
@@ -37,7 +37,6 @@ import {
   unwatched,
 } from "./run-setup.js";
 import { type Outcome, StepsUnderWay } from "./steps-under-way.js";
-import { EventFile, writeLine } from "./tensorboard.js";
 import type { TrainOptions, TrainResult } from "./train-options.js";
 
 /** Trains by a recipe until its last step or the signal. A run killed at any moment and resumed ends as one never killed. */
@@ -48,7 +47,7 @@ export function train(config: TrainConfig, options: TrainOptions): Promise<Train
     try {
       return await trainer.run();
     } finally {
-      trainer.close();
+      await trainer.close();
     }
   });
 }
@@ -56,7 +55,6 @@ export function train(config: TrainConfig, options: TrainOptions): Promise<Train
 class Trainer {
   readonly #started = performance.now();
   readonly #pace: Pace;
-  readonly #events: EventFile | undefined;
   readonly #steps: StepsUnderWay;
   #loader: BatchLoader;
   #step: number;
@@ -70,15 +68,12 @@ class Trainer {
     private readonly recipe: Recipe,
     private readonly sources: RunSources,
     private readonly log: RunLog | undefined, // rank 0 writes
+    private readonly followers: readonly Follower[],
     start: { step: number; sample: number },
   ) {
     this.#step = start.step;
     this.#steps = new StepsUnderWay(recipe);
     this.#loader = this.#openLoader(start.sample);
-    if (config.train.tensorboard && team.isFirst)
-      this.#events = new EventFile(options.out, {
-        resumedAtStep: start.step > 0 ? start.step : undefined,
-      });
     this.#pace = new Pace(recipe, () => this.#loader.waitMs, config.train.precision, team.size);
   }
 
@@ -97,8 +92,11 @@ class Trainer {
     team.requireSame(state.step, `last checkpoint in ${options.out}`);
     const log = team.isFirst ? new RunLog(options.out) : undefined;
     const resumedAtStep = checkpoint ? state.step : undefined;
-    log?.write(runLine(config, recipe, { ...options, resumedAtStep, processes: team.size }));
-    return new Trainer(team, config, options, recipe, sources, log, state);
+    const { out: folder, onNote = () => undefined } = options;
+    const followers = log ? openFollowers(config, { folder, resumedAtStep, onNote }) : [];
+    const trainer = new Trainer(team, config, options, recipe, sources, log, followers, state);
+    trainer.#log(runLine(config, recipe, { ...options, resumedAtStep, processes: team.size }));
+    return trainer;
   }
 
   async run(): Promise<TrainResult> {
@@ -123,11 +121,11 @@ class Trainer {
     if (this.recipe.recover) this.#save({ isScheduled: true });
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#loader.close();
     this.log?.close();
-    this.#events?.close();
     this.recipe.dispose();
+    for (const follower of this.followers) await follower.close();
   }
 
   async #trainStep(): Promise<void> {
@@ -185,7 +183,7 @@ class Trainer {
 
   #log(line: LogLine): void {
     this.log?.write(line);
-    if (this.#events) writeLine(this.#events, line);
+    for (const follower of this.followers) follower.write(line);
   }
 
   #tell({ kind, text }: RunEvent): void {
@@ -236,7 +234,7 @@ class Trainer {
     const name = `step-${String(this.#step).padStart(7, "0")}.png`;
     const path = join(this.options.out, "grids", name);
     const picture = await writeGrid(path, grid, this.config.data.fps);
-    this.#events?.picture(this.#step, "grid", { ...picture, encoded: readFileSync(path) });
+    for (const follower of this.followers) follower.picture(this.#step, path, picture);
   }
 
   #save({ isScheduled }: { isScheduled: boolean }): void {
