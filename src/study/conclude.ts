@@ -97,20 +97,24 @@ function writeAll(
   });
 }
 
-/** One row a point: the cells' values, E and metrics, as the study's file orders them. */
+/** A row for all points of the same values and seed: the cells' values, E and metrics, as the study's file orders them. */
 export function tableRows(
   columns: readonly string[],
   points: readonly Point[],
 ): Record<string, string>[] {
-  const scored = points.filter((point) => columns.some((column) => scoreOf(point, column)));
-  return scored.map((point) =>
-    Object.fromEntries(
-      columns.flatMap((column) => {
-        const score = scoreOf(point, column);
-        if (score) return [[score.name, score.value.toPrecision(4)]];
-        const value = column === "E" ? point.latentSize : point.values[column];
-        return value === undefined ? [] : [[column, String(value)]];
-      }),
-    ),
-  );
+  const rows = new Map<string, Record<string, string>>();
+  for (const point of points) {
+    const scores = columns.map((column) => scoreOf(point, column));
+    if (!scores.some(Boolean)) continue;
+    const key = JSON.stringify([point.values, point.seed]);
+    const row = rows.get(key) ?? {};
+    rows.set(key, row);
+    for (const [i, column] of columns.entries()) {
+      const score = scores[i];
+      const value = column === "E" ? point.latentSize : point.values[column];
+      if (score) row[score.name] = score.value.toPrecision(4);
+      else if (value !== undefined) row[column] = String(value);
+    }
+  }
+  return [...rows.values()];
 }

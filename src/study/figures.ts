@@ -177,7 +177,7 @@ function curvesOf(
   const values = (some: readonly Mark[]) =>
     [some.map((mark) => flat(mark.x)), some.map(({ y }) => transformed(metric, y))] as const;
   if (fit === "line") {
-    const line = marks.length > 2 ? fitLine(...values(marks)) : undefined;
+    const line = marks.length > 3 ? fitLine(...values(marks)) : undefined;
     if (!line) return { curves: [], note: "" };
     const points = sampled(marks, (place) => line.offset + line.slope * place);
     return { curves: [{ points }], note: line.r2.toFixed(2) };

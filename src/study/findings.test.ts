@@ -1,6 +1,7 @@
 // Verdicts: the paper's own points give the R^2 that its figures print, to the two digits printed, and its findings hold by the tests
 // that ours are put to; then each test by small made-up points.
 import { describe, expect, test } from "vitest";
+import { tableRows } from "./conclude.js";
 import { judge } from "./findings.js";
 import { type Finding, loadStudy, studyNames } from "./manifest.js";
 import { samplesOf, transformed } from "./metric-facts.js";
@@ -137,6 +138,19 @@ test("a trade-off needs two winners", () => {
     psnrs.map((PSNR, i) => make({ loss: `l${i}` }, 64, { rFID: 2 ** i, PSNR }));
   expect(verdictOf(finding, points([20, 21, 23, 24]))).toBe("holds");
   expect(verdictOf(finding, points([24, 23, 21, 20]))).toBe("does not hold");
+});
+
+test("a table has one row for the reconstruction and the samples of a cell, in the order of its columns", () => {
+  const points = [
+    make({ p: 8 }, 64, { PSNR: 26.123456, "rFID-768": 0.5 }),
+    make({ p: 8 }, 64, { "gFID-768": 1.5 }, { kind: "generation" }),
+    make({ p: 16 }, 32, { PSNR: 22 }),
+    make({ p: 32 }, 16, {}),
+  ];
+  expect(tableRows(["p", "E", "rFID", "PSNR", "gFID"], points)).toEqual([
+    { p: "8", E: "64", "rFID-768": "0.5000", PSNR: "26.12", "gFID-768": "1.500" },
+    { p: "16", E: "32", PSNR: "22.00" },
+  ]);
 });
 
 test("a kind is better only where it wins every meeting, and one meeting decides nothing", () => {
