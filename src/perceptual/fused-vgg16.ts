@@ -35,23 +35,19 @@ export function toChannelsLast(x: Tensor): Tensor {
   return call("contiguous", x, channelsLast);
 }
 
-/** Channels of a picture as the first layer reads it: three colours and zeros, 16 bytes of bfloat16 a place. */
-const firstChannels = 8;
-
-/** recon, target [B, 8, H, W] of normaliseFused(); heads [1, C, 1, 1] float32, one a stage -> distance [B]; gradient to recon. */
+/** recon, target [B, 3, H, W], normalised, in channels' order; heads [1, C, 1, 1] float32, one a stage -> distance [B]; gradient to recon. */
 export function fusedDistance(
   trunk: Weights,
   heads: readonly Tensor[],
   [recon, target]: readonly [Tensor, Tensor],
 ): Tensor {
   let [x, y] = [recon, target];
-  const weights = { ...trunk, "features.0.weight": widened(trunk["features.0.weight"]!) };
   const terms: Tensor[] = [];
   for (const [stage, layers] of stages.entries()) {
     for (const layer of layers) {
       const isLast = layer === layers.at(-1);
-      x = convRelu(weights, layer, x, isLast);
-      y = noGrad(() => convRelu(weights, layer, y, isLast));
+      x = convRelu(trunk, layer, x, isLast);
+      y = noGrad(() => convRelu(trunk, layer, y, isLast));
     }
     const pools = stage < stages.length - 1;
     const [parts, smallX, smallY] = distancePlan(x, pools).run(x, y, heads[stage]!.flatten());
@@ -61,15 +57,7 @@ export function fusedDistance(
   return terms.reduce((total, term) => total.add(term));
 }
 
-/** [C, 3, 3, 3] -> [C, 8, 3, 3] with zeros for what is no colour. */
-function widened(weight: Tensor): Tensor {
-  return call("constant_pad_nd", weight, [0, 0, 0, 0, 0, firstChannels - 3]);
-}
-
-/**
- * (pictures - shift) / scale, one number a colour: [B, 3, H, W] -> [B, 8, H, W], as [B, H, W, 8] in memory, in a dtype and with
- * zeros after the colours: what the first layer reads.
- */
+/** (pictures - shift) / scale, one number a colour, as [B, H, W, 3] in memory and a dtype: what the first layer reads. */
 export function normaliseFused(
   pictures: Tensor,
   { mean, deviation }: { mean: readonly number[]; deviation: readonly number[] },
@@ -85,9 +73,7 @@ export function normaliseFused(
     return {
       inputs: { planes: { shape, dtype: "float32" } },
       forward: {
-        buffers: {
-          channels: { shape: shape.with(1, firstChannels), dtype, channelsLast: true },
-        },
+        buffers: { channels: { shape, dtype, channelsLast: true } },
         steps: [
           {
             kernel: loadKernel("planes", "planes_to_channels", device, constants),
