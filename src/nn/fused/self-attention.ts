@@ -70,7 +70,7 @@ function planOf(all: Tensor, bias: Tensor, heads: number): Plan {
         steps: [
           {
             kernel: loadKernel("attention", "attention", device, constants),
-            ...{ grid, block: [128], shared: 3 * rows * rowBytes },
+            ...{ grid, block: [256], shared: 3 * rows * rowBytes },
             args: ["all", "bias", "cos", "sin", "out", "logSums", scale],
           },
         ],
@@ -85,8 +85,8 @@ function planOf(all: Tensor, bias: Tensor, heads: number): Plan {
         steps: [
           {
             kernel: loadKernel("attention-backward", "attention_backward", device, constants),
-            ...{ grid, block: [256] },
-            shared: rows * (4 * rowBytes + 2 * 2 * (keys + 8) + 2 * 4) + 2 * 8 * headDim * 4,
+            ...{ grid, block: [512] },
+            shared: rows * (4 * rowBytes + 2 * 2 * (keys + 8) + 2 * 4) + 2 * 16 * headDim * 4,
             args: [
               ...["d.out", "all", "bias", "cos", "sin", "out", "logSums", "gradient", "parts"],
               scale,
