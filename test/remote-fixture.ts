@@ -3,6 +3,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, vi } from "vitest";
 import type { Batch } from "../src/data/batch.js";
 import { Loader } from "../src/data/loader.js";
 import { ShardCache } from "../src/data/remote/cache.js";
@@ -23,13 +24,24 @@ export class RemoteFixture {
   cacheFolder = "";
   #folders = 0;
 
-  private constructor(readonly server: FlakyServer) {}
+  server!: FlakyServer;
 
-  static async start(): Promise<RemoteFixture> {
-    const fixture = new RemoteFixture(await startFlakyServer());
-    const source = await openSource("drawn:train?count=30&size=16");
-    await packShards(source, { out: fixture.shards, shardSize: 6, shuffleSeed: 1 });
+  /** For the tests of a file: started before them, reset before each, closed behind them. */
+  static forTests(): RemoteFixture {
+    const fixture = new RemoteFixture();
+    beforeAll(() => fixture.#start());
+    beforeEach(() => fixture.reset());
+    afterAll(async () => {
+      vi.unstubAllEnvs();
+      await fixture.#close();
+    });
     return fixture;
+  }
+
+  async #start(): Promise<void> {
+    this.server = await startFlakyServer();
+    const source = await openSource("drawn:train?count=30&size=16");
+    await packShards(source, { out: this.shards, shardSize: 6, shuffleSeed: 1 });
   }
 
   /** Before each test: the shards under /set/, no faults, an empty cache. */
@@ -58,7 +70,7 @@ export class RemoteFixture {
     return this.server.log.filter((line) => /\.(tar|parquet)/.test(line)).length;
   }
 
-  async close(): Promise<void> {
+  async #close(): Promise<void> {
     await this.server.close();
     rmSync(this.root, { recursive: true });
   }

@@ -5,22 +5,14 @@ import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { policy, RemoteFixture, takeBatches } from "../../../test/remote-fixture.js";
 import { openShards } from "../shards/source.js";
 import { openSource } from "../source.js";
 import { listHub } from "./hub.js";
 import { fetchModel } from "./hub-model.js";
 
-let fixture: RemoteFixture;
-beforeAll(async () => {
-  fixture = await RemoteFixture.start();
-});
-beforeEach(() => fixture.reset());
-afterAll(async () => {
-  vi.unstubAllEnvs();
-  await fixture.close();
-});
+const fixture = RemoteFixture.forTests();
 
 const fixtures = fileURLToPath(new URL("../../../test/fixtures/parquet/", import.meta.url));
 const baselines = fileURLToPath(new URL("../../../test/fixtures/baselines/sd/", import.meta.url));

@@ -4,7 +4,7 @@ import { createHash, createHmac } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { pattern, policy, RemoteFixture, takeBatches } from "../../../test/remote-fixture.js";
 import { Loader } from "../loader.js";
 import { packShards } from "../shards/pack.js";
@@ -13,15 +13,7 @@ import { openSource } from "../source.js";
 import { ShardCache } from "./cache.js";
 import { listRemote } from "./list.js";
 
-let fixture: RemoteFixture;
-beforeAll(async () => {
-  fixture = await RemoteFixture.start();
-});
-beforeEach(() => fixture.reset());
-afterAll(async () => {
-  vi.unstubAllEnvs();
-  await fixture.close();
-});
+const fixture = RemoteFixture.forTests();
 
 describe("shards of a web server", () => {
   const open = async (path: string) =>
