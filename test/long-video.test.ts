@@ -1,6 +1,5 @@
 // Twenty seconds of a 720p video, sampled at 2 fps, through a tiny model in tiles and chunks, as a user would run it: the process
-// stays within its budget, its memory read from outside, and no more in its second half than in its first but for a tenth.
-// Ten minutes of it: bench/long-video.ts. Linux only.
+// stays within its budget of memory, read from outside. That it stays flat is ten minutes' work: bench/long-video.ts. Linux only.
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -55,10 +54,7 @@ it.skipIf(process.platform !== "linux" || !canTestVideo())(
     const { files } = JSON.parse(json);
     expect(files[0]).toMatchObject({ frames: 40, fps: 2, height: 720, width: 1280 });
     expect(await probeVideo(join(folder, "out", "long.mp4"))).toMatchObject({ durationS: 20 });
-    const most = (from: number, to: number) =>
-      Math.max(...residents.slice(from * residents.length, to * residents.length));
-    expect(most(0, 1)).toBeLessThan(budgetMiB);
-    expect(most(0.5, 1)).toBeLessThan(1.1 * most(0, 0.5));
+    expect(Math.max(...residents)).toBeLessThan(budgetMiB);
   },
   600_000, // fifteen seconds on two idle cores; on busy ones much longer
 );
