@@ -1,6 +1,7 @@
 // Self-attention of few tokens, from the product of queries, keys and values to what the heads attended to: bias, rotary turn,
 // softmax and both products in one kernel, and one for the way back. What lies between never meets the GPU's memory.
 import {
+  deviceTraits,
   float,
   type Layout,
   loadKernel,
@@ -42,6 +43,8 @@ function attend([q, k, v]: readonly [Tensor, Tensor, Tensor]): Tensor {
 
 function fitsKernel(all: Tensor, heads: number): boolean {
   const headDim = all.size(-1) / 3 / heads;
+  const { capability } = deviceTraits(all.device);
+  if (capability < 90 || capability >= 120) return false; // others have less shared memory than 227 KiB
   return all.dtype === "bfloat16" && all.size(1) <= limit && (headDim === 32 || headDim === 64);
 }
 
