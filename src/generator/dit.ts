@@ -8,7 +8,7 @@ import { Linear } from "../nn/linear.js";
 import { parameter } from "../nn/parameters.js";
 import { type Grid, type Rope, RopeTables } from "../nn/rope.js";
 import { SwiGLU } from "../nn/swiglu.js";
-import { call, cat, keep, Tensor } from "../torch/index.js";
+import { call, cat, keep, scope, Tensor } from "../torch/index.js";
 import { mlpHidden } from "../tower.js";
 import { type GeneratorConfig, timeFeatures } from "./config.js";
 
@@ -54,7 +54,7 @@ export class Dit {
               stream.x,
             ),
           }
-        : block.extend(stream, cond, rope);
+        : scope(() => block.extend(stream, cond, rope));
     const [shift, scale] = this.modulation.forward(cond).unsqueeze(1).chunk(2, -1); // [B, 1, D]
     const out = this.toLatent.forward(modulate(stream, { shift: shift!, scale: scale! })[1]);
     return out.to({ dtype: "float32" });

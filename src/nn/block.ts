@@ -1,5 +1,5 @@
 // The transformer block, and a row of them.
-import type { Tensor } from "../torch/index.js";
+import { scope, type Tensor } from "../torch/index.js";
 import { Attention } from "./attention.js";
 import type { Checkpointing } from "./checkpointing.js";
 import { addNorm, type Stream, sumOf } from "./fused/add-norm.js";
@@ -72,6 +72,6 @@ function streamThrough(
   for (const block of blocks)
     stream = checkpointing
       ? { x: checkpointing.run((input) => block.forward(input, rope), stream.x) }
-      : block.extend(stream, rope);
+      : scope(() => block.extend(stream, rope));
   return stream;
 }

@@ -3,7 +3,16 @@
 
 import { describe, expect, test } from "vitest";
 import { expectClose } from "../../test/close.js";
-import { Generator, memory, noGrad, ones, randn, scope, type Tensor } from "../torch/index.js";
+import {
+  Generator,
+  memory,
+  noGrad,
+  ones,
+  randn,
+  resetPeakMemory,
+  scope,
+  type Tensor,
+} from "../torch/index.js";
 import { Block, runBlocks } from "./block.js";
 import { Checkpointing } from "./checkpointing.js";
 import { parameters } from "./parameters.js";
@@ -70,5 +79,21 @@ describe("checkpointing", () => {
       return bytes;
     };
     expect(held(new Checkpointing())).toBeLessThan(held() / 5);
+  });
+
+  test("takes less memory at its peak, inside of the scope that a step is", () => {
+    const large = randn([64, 16, width], { generator });
+    const peak = (checkpointing?: Checkpointing) => {
+      for (const [, tensor] of parameters(blocks)) tensor.grad = null;
+      const before = memory().allocatedBytes;
+      resetPeakMemory();
+      scope(() => {
+        const loss = runBlocks(blocks, large.mul(stem), rope, checkpointing).square().mean();
+        if (checkpointing) checkpointing.backward(loss);
+        else loss.backward();
+      });
+      return memory().peakBytes - before;
+    };
+    expect(peak(new Checkpointing())).toBeLessThan(0.7 * peak());
   });
 });

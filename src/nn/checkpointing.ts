@@ -1,6 +1,6 @@
 // Activation checkpointing: segments run without recording and are run again, one at a time, in the backward pass.
 // It saves memory for one more forward pass. The backward pass is driven from TypeScript: nothing runs inside autograd.
-import { noGrad, type Tensor } from "../torch/index.js";
+import { noGrad, scope, type Tensor } from "../torch/index.js";
 
 interface Segment {
   readonly fn: (x: Tensor) => Tensor;
@@ -17,7 +17,7 @@ export class Checkpointing {
 
   /** Runs a segment, a pure function of `x` and of parameters. */
   run(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
-    const output = noGrad(() => fn(x)).requiresGrad_();
+    const output = scope(() => noGrad(() => fn(x)).requiresGrad_());
     this.#segments.push({ fn, input: x, output });
     return output;
   }
@@ -28,10 +28,12 @@ export class Checkpointing {
     for (const { fn, input, output } of this.#segments.reverse()) {
       const gradient = output.grad;
       if (!gradient) continue; // the loss does not depend on it
-      const leaf = input.detach().requiresGrad_();
-      this.autocasting(() => fn(leaf)).backward(gradient);
-      // The input is the output of the segment before, or a tensor of the ordinary graph: either way the gradient goes on.
-      if (input.requiresGrad) input.backward(leaf.grad!, { retainGraph: true });
+      scope(() => {
+        const leaf = input.detach().requiresGrad_();
+        this.autocasting(() => fn(leaf)).backward(gradient);
+        // The input is the output of the segment before, or a tensor of the ordinary graph: either way the gradient goes on.
+        if (input.requiresGrad) input.backward(leaf.grad!, { retainGraph: true });
+      });
     }
     this.#segments.length = 0;
   }
