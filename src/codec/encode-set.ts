@@ -6,8 +6,8 @@ import { isDeepStrictEqual } from "node:util";
 import { writeFileAtomic } from "../atomic-file.js";
 import { ConfigError } from "../config-error.js";
 import { type Batch, pixelsOf } from "../data/batch.js";
-import { Loader } from "../data/loader.js";
 import type { Source } from "../data/source.js";
+import { createLoader, defaultWorkers } from "../data/threaded-loader.js";
 import type { Grid } from "../nn/rope.js";
 import { readSafetensorsHeader, writeSafetensors } from "../nn/safetensors.js";
 import { gridOf, type TokenizerConfig, variantName } from "../tokenizer/config.js";
@@ -70,9 +70,10 @@ export async function encodeSet(
     const path = join(out, shardName(shard));
     if (existsSync(path)) requireSamePlan(readFacts(path).plan, plan, path);
     else {
-      const part = sliceOf(source, shard * plan.shardSize, sizeOf(shard));
+      const first = shard * plan.shardSize;
+      const range = { first, end: first + sizeOf(shard) };
       const report = (count: number) => onProgress?.(done + count, total);
-      await encodeShard(tokenizer, part, path, { ...options, report });
+      await encodeShard(tokenizer, { source, ...range }, path, { ...options, report });
     }
     done += sizeOf(shard);
     onProgress?.(done, total);
@@ -83,13 +84,24 @@ export async function encodeSet(
     : undefined;
 }
 
+/** Places of a source, from `first` to before `end`. */
+interface Range {
+  readonly source: Source;
+  readonly first: number;
+  readonly end: number;
+}
+
 async function encodeShard(
   tokenizer: Tokenizer,
-  part: Source,
+  { source, first, end }: Range,
   path: string,
   { plan, batchSize, concurrency = 4, report }: EncodeSetOptions & { report(done: number): void },
 ): Promise<void> {
-  const loader = new Loader(part, { batchSize, size: plan.size, augment: false, concurrency });
+  const loader = createLoader(source, {
+    ...{ batchSize, size: plan.size, augment: false, concurrency },
+    ...{ startSample: first, endSample: end },
+    workers: defaultWorkers(tokenizer.placement.device),
+  });
   const rows: Tensor[] = [];
   const [labels, places]: [number[], number[]] = [[], []];
   let sums = noSums(plan.channels);
@@ -99,11 +111,11 @@ async function encodeShard(
       rows.push(keep(encoded.rows));
       sums = addSums(sums, encoded.sums);
       labels.push(...batch.labels);
-      places.push(...batch.indices);
-      report(batch.position + batch.shape[0]);
+      places.push(...batch.indices.map((index) => index - first));
+      report(loader.sample - first);
     }
     if (!rows.length)
-      throw new Error(`Expected readable files in ${part.name}, received none for ${path}.`);
+      throw new Error(`Expected readable files in ${source.name}, received none for ${path}.`);
     const { unreadable } = loader;
     const facts: ShardFacts = { plan, count: labels.length, sums, unreadable };
     scope(() => {
@@ -211,17 +223,4 @@ export function latentGrid(
 ): Grid {
   const grid = gridOf(config, size);
   return config.latentTokens ? { t: 1, h: 1, w: config.latentTokens } : grid;
-}
-
-/** The places from `first` on, as a source of their own. */
-function sliceOf(source: Source, first: number, length: number): Source {
-  return {
-    ...{ name: source.name, length, classes: source.classes },
-    load: (index, request) => source.load(first + index, request),
-    ...(source.fps !== undefined && { fps: source.fps }),
-    id: (index) => source.id(first + index),
-    label: (index) => source.label(first + index),
-    ...(source.expect && { expect: (index: number) => source.expect!(first + index) }),
-    ...(source.lookAhead !== undefined && { lookAhead: source.lookAhead }),
-  };
 }

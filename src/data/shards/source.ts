@@ -17,6 +17,8 @@ interface OpenShard {
 
 /** Shards opened at the same time, where all are needed. */
 const concurrency = 4;
+/** A full cache may remove a shard between its coming and its reading, and again. */
+const attempts = 8;
 
 /** Opens the shards of a list. @throws MediaError where one of them is no archive or cannot be had */
 export async function openShards(list: ShardList, window?: Window): Promise<Source> {
@@ -101,17 +103,18 @@ class ShardSource implements Source {
   }
 
   async file(index: number): Promise<SourceFile> {
-    try {
-      return await this.#file(index);
-    } catch (error) {
-      if (!isGone(error)) throw error;
-      this.shards.forget(this.#find(index).shard); // the cache made room: it is fetched again
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#file(index);
+      } catch (error) {
+        if (!isGone(error)) throw error;
+        if (attempt === attempts)
+          throw new MediaError(this.id(index), `is gone: ${(error as Error).message}`, {
+            cause: error,
+          });
+        this.shards.forget(this.#find(index).shard); // the cache made room: it is fetched again
+      }
     }
-    return this.#file(index).catch((cause: Error) => {
-      throw isGone(cause)
-        ? new MediaError(this.id(index), `is gone: ${cause.message}`, { cause })
-        : cause;
-    });
   }
 
   async #file(index: number): Promise<SourceFile> {
