@@ -19,7 +19,7 @@ export interface MemoryModel {
 const margin = 1.3;
 
 /** What of a budget is planned for: buffers that the garbage collector has not come to yet take the rest. */
-const plannedShare = 0.9;
+const plannedShare = 0.8;
 
 /** Runs the model on windows of three sizes and fits a parabola through their peaks. */
 export function measureMemory(tokenizer: AutoEncoder): MemoryModel {

@@ -1,10 +1,10 @@
 // Videos of any length through the model: chunks of frames that overlap, faded into each other, so that memory is that of
 // one chunk and no chunk's border is seen. Latents first (encodeStream), pixels after (decodeStream); tiles are tiles.ts.
-// After each chunk freed memory goes back: kept, it is cut into pieces by frames that the garbage collector frees late, and grows.
+// Around each chunk freed memory goes back: kept, it is cut into pieces by frames that the garbage collector frees late, and grows.
 import { type Clip, joinFrames } from "../media/clip.js";
 import type { AutoEncoder } from "../tokenizer/auto-encoder.js";
 import type { ClipSize } from "../tokenizer/posterior.js";
-import { emptyCache } from "../torch/index.js";
+import { giveBack } from "./give-back.js";
 import { decodeTiled, encodeTiled, type Field } from "./tiles.js";
 import { laterShare, requireTileable, type Tiling } from "./tiling.js";
 
@@ -38,8 +38,8 @@ export async function* encodeStream(
   for await (const frame of frames) {
     if (held.length === chunk) {
       requireTileable(tokenizer.config, options); // there is a second chunk
+      giveBack();
       const field = encodeTiled(tokenizer, joinFrames(held), options);
-      emptyCache("cpu");
       const sliceLength = field.values.length / field.grid.t;
       fade(tail, field.values, shared, sliceLength);
       const ready = field.grid.t - shared;
@@ -50,6 +50,7 @@ export async function* encodeStream(
     held.push(frame);
   }
   if (!held.length) return;
+  giveBack();
   const { values, grid } = encodeTiled(tokenizer, joinFrames(held), options);
   fade(tail, values, shared, values.length / grid.t);
   yield { values, slices: grid.t };
@@ -98,8 +99,9 @@ export async function* decodeStream(
       grid: { t, h: grid.h, w: grid.w },
       size: { frames, height, width },
     };
+    giveBack();
     const clip = decodeTiled(tokenizer, field, options);
-    emptyCache("cpu");
+    giveBack();
     const { buffer, byteOffset, length } = clip.bytes;
     const rounding = new Uint8ClampedArray(buffer, byteOffset, length);
     fade(tail, rounding, Math.min(tiling.overlap, frames), frameLength);
