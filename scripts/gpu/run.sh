@@ -88,7 +88,7 @@ race() {
   for _ in $(seq 120); do [ -e "$work/gate.train.ready" ] && break; sleep 0.5; done
   PROFILE=1 each speed.mjs 60 "train-lpips" "train"
   each speed.mjs 60 encode decode roundtrip
-  SELF_ATTENTION=0 each speed.mjs 60 "train" encode
+  SELF_ATTENTION=256 each speed.mjs 60 "train" encode
   each speed.mjs 60 "curves plain" "curves graph"
   for name in train-lpips train; do
     touch "$work/gate.$name"

@@ -199,7 +199,7 @@ function curves(way) {
 }
 
 const [, , title, way = "graph"] = process.argv;
-// SELF_ATTENTION=0: libtorch's attention in place of our kernel's
+// SELF_ATTENTION=256: our attention kernel in place of libtorch's, up to so many tokens
 if (process.env.SELF_ATTENTION)
   (await dist("nn/fused/self-attention")).setSelfAttention(Number(process.env.SELF_ATTENTION));
 setFlag("tf32", true);
