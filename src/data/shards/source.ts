@@ -162,7 +162,11 @@ class ShardSource implements Source {
   }
 }
 
-const isGone = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "ENOENT";
+/** Between its coming and its listing (where it is the cause of an error), or its reading. */
+const isGone = (error: unknown): boolean => {
+  const { code, cause } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" || (cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT";
+};
 
 /** Names in byte order; numbers 0 to the largest where there are no names; none where a readable sample has no label. */
 function classesOf(shards: readonly OpenShard[]): string[] {
