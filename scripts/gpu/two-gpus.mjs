@@ -86,8 +86,8 @@ async function train(name, { nproc, sets = [], resume = false, kill }) {
   const watch = setInterval(() => {
     if (!kill || (readRun(out)?.steps.at(-1)?.step ?? 0) < kill.atStep) return;
     clearInterval(watch);
-    const process = childrenOf(child.pid)[kill.rank]; // none: the run was over first, which the report will say
-    if (process) globalThis.process.kill(process, "SIGKILL");
+    const victim = childrenOf(child.pid)[kill.rank]; // none: the run was over first, which the report will say
+    if (victim) process.kill(victim, "SIGKILL");
   }, 20);
   const code = await new Promise((ended) => child.once("close", ended));
   clearInterval(watch);
@@ -182,7 +182,7 @@ async function pace() {
       const stage = new Stage1(own, team.device, isTogether ? team : undefined);
       result[name] = timeSteps(stage, still, { team, torch });
       stage.dispose();
-      torch.emptyCache?.(team.device);
+      torch.emptyCache(team.device);
     }
     if (team.isFirst) console.log(JSON.stringify(result));
   });

@@ -6,8 +6,8 @@ import { writeFileAtomic } from "../atomic-file.js";
 import type { Clip } from "../media/clip.js";
 import { tile } from "../media/image.js";
 import { type Chart, drawChart } from "./charts.js";
+import { htmlPage } from "./html-page.js";
 import { differenceOf, embed, embedMoving } from "./report-pictures.js";
-import { styles } from "./report-style.js";
 
 export interface Score {
   readonly name: string;
@@ -125,22 +125,7 @@ export async function renderReport(data: ReportData): Promise<string> {
     section("Reproduce", "", reproduce(data)),
     section("Unreadable files", "Left out of every score.", unreadable(data.unreadable ?? [])),
   ];
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${html(data.title)} · ViTok</title>
-<style>${styles}</style>
-</head>
-<body>
-<main>
-${sections.filter(Boolean).join("\n")}
-</main>
-</body>
-</html>
-`;
+  return htmlPage(html(data.title), sections);
 }
 
 function heading({ title, summary, kicker = "ViTok reconstruction report" }: ReportData): string {

@@ -1,6 +1,6 @@
 // Antialiased resizing of RGB bytes with Pillow's arithmetic, bit for bit: across, then down, each pass in
 // 22-bit fixed point and rounded to bytes. (Pillow 13 goes down first on tall pictures: up to 3/255 apart.)
-// Published numbers rest on it: the same on every machine, up and down. Training crops shrink by sharp.
+// Published numbers rest on it: the same on every machine, up and down. Training crops are libtorch's.
 import type { Box, Clip, Size } from "./clip.js";
 
 export type Filter = "bicubic" | "bilinear";

@@ -1,8 +1,8 @@
 // One self-contained HTML page about a study: the question, verdicts, figures, pictures across E, the table, and what is missing.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { htmlPage } from "../evaluate/html-page.js";
 import { html } from "../evaluate/report.js";
-import { styles } from "../evaluate/report-style.js";
 import type { StudyResults } from "./conclude.js";
 import type { DrawnFigure } from "./figures.js";
 import type { Point } from "./results.js";
@@ -72,22 +72,7 @@ export async function renderPage(data: PageData): Promise<string> {
     ),
     section("Cells", cells(results)),
   ];
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${html(results.title)} · ViTok</title>
-<style>${styles}${extraStyles}</style>
-</head>
-<body>
-<main>
-${sections.filter(Boolean).join("\n")}
-</main>
-</body>
-</html>
-`;
+  return htmlPage(html(results.title), sections, extraStyles);
 }
 
 function section(title: string, content: string, note = ""): string {
