@@ -3,7 +3,8 @@
 # class, gFID at the 768 tap over training and over guidance scales; and, by name, the speed of DiT-L and DiT-XL beside
 # PyTorch. Usage, after scripts/gpu/pack.sh and scripts/gpu/run.sh build: scripts/gpu/dit.sh PICTURES WEIGHTS [STEP...]
 # with steps tokenizer, latents, dit, guidance, samples (default: these five) and bench. PICTURES: a folder a class.
-# WEIGHTS: a folder with those of the 2015 Inception (inception_2015*.safetensors, or the public .pth). What comes home is written under $OUT. VITOK names the program, TINY=1 tries
+# WEIGHTS: a folder with those of the 2015 Inception (inception_2015*.safetensors, or the public .pth). VARIANT: the tokenizer's.
+# What comes home is written under $OUT. VITOK names the program, TINY=1 tries
 # the script on a CPU in a minute; numbers are then meaningless.
 set -euo pipefail
 pictures=$(realpath "$1") weights=$(realpath "$2")
@@ -16,7 +17,7 @@ vitok() { node "$program" "$@"; }
 if [ -n "${TINY:-}" ]; then
   variant=Tiw48d1h4-Tiw48d1h4/16 dit=DiT-Sw48d2h4 tokenizer_steps=6 dit_steps=6 batch=8 score=24 evals=2 scales="1 2" sampler_steps=4 device=cpu precision=float32
 else
-  variant=Ti-Ti/8 dit=DiT-S tokenizer_steps=${TOKENIZER_STEPS:-3000} dit_steps=${DIT_STEPS:-8000} batch=256 score=${SCORE:-2500} evals=5 scales=${SCALES:-1 1.5 2 3 4 6} sampler_steps=25 device=auto precision=bfloat16
+  variant=${VARIANT:-Ti-Ti/8} dit=DiT-S tokenizer_steps=${TOKENIZER_STEPS:-3000} dit_steps=${DIT_STEPS:-8000} batch=256 score=${SCORE:-2500} evals=5 scales=${SCALES:-1 1.5 2 3 4 6} sampler_steps=25 device=auto precision=bfloat16
 fi
 
 tokenizer() {
