@@ -115,10 +115,10 @@ shapes() {
   theirs clips p8 large
 }
 
-# Data-parallel training, after build, on a machine with two GPUs; PROCESSES=1 takes one process over NCCL.
+# Data-parallel training, after build, on a machine with two GPUs; ONLY=kill takes a part; PROCESSES=1 one process over NCCL.
 two() {
   cp scripts/gpu/two-gpus.mjs "$work/"
-  node "$work/two-gpus.mjs" --data "$work/pictures" --out "$work/two" --processes "${PROCESSES:-2}" 2>&1 | tee "$out/two-gpus.txt"
+  node "$work/two-gpus.mjs" --data "$work/pictures" --out "$work/two" --processes "${PROCESSES:-2}" --only "${ONLY:-pace,curves,kill}" 2>&1 | tee "$out/two-gpus.txt"
   cp "$work/two/"*.jsonl "$out/"
 }
 
