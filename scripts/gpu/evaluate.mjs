@@ -15,7 +15,7 @@ const { Inception2015 } = await load("perceptual/inception-2015");
 const { inceptionSteps } = await load("perceptual/inception-layers");
 const { expectedLayers } = await load("perceptual/inception-weights");
 const { Lpips } = await load("perceptual/lpips");
-const { call, keep, liveTensors, memory, ones, rand, randn, resetPeakMemory, scope } = torch;
+const { keep, liveTensors, memory, ones, rand, randn, resetPeakMemory, scope } = torch;
 
 const text = (value) => ({ type: "string", default: value });
 const { values } = parseArgs({
@@ -26,7 +26,7 @@ const { values } = parseArgs({
     batch: text("64"),
     batches: text("16"),
     rounds: text("3"),
-    convolutions: { type: "boolean", default: false }, // the layouts of Inception's convolutions beside each other, too
+    convolutions: { type: "boolean", default: false }, // Inception's convolutions one by one, too: convolutions.mjs
   },
 });
 const { device, variant } = values;
@@ -148,47 +148,13 @@ function partsOf(pass) {
   return Object.fromEntries(times);
 }
 
-/** Inception's convolutions by memory layout: which one a GPU prefers, without and with TensorFloat-32. */
-function convolutions() {
-  const layers = [
-    [32, 64, 147],
-    [80, 192, 73],
-    [192, 192, 17],
-  ];
-  for (const [into, out, side] of layers)
-    for (const tf32 of [false, true])
-      for (const layout of ["channels_last", "contiguous"]) {
-        const format = layout === "contiguous" ? 0 : 2;
-        const tensors = keep(
-          scope(() =>
-            [
-              [batchSize, into, side, side],
-              [out, into, 3, 3],
-            ].map((dims) => call("contiguous", randn(dims, { device }), format)),
-          ),
-        );
-        const [x, w] = tensors;
-        const run = (benchmark) => () =>
-          scope(() =>
-            call(
-              ...["_convolution", x, w, undefined, [1, 1], [1, 1], [1, 1], false, [0, 0], 1],
-              ...[benchmark, false, true, tf32],
-            ),
-          );
-        for (const benchmark of [false, true]) {
-          run(benchmark)();
-          const ms = time(run(benchmark));
-          const tflops = (2 * batchSize * side ** 2 * into * out * 9) / ms / 1e9;
-          const what = { conv: `${into}->${out} 3x3 at ${side}`, layout, tf32, benchmark };
-          console.log(JSON.stringify({ ...what, ms: +ms.toFixed(3), tflops: +tflops.toFixed(1) }));
-        }
-        for (const tensor of tensors) tensor.dispose();
-      }
-}
-
 const settings = device === "cpu" ? [["float32", false]] : [];
 if (device !== "cpu")
   for (const precision of ["float32", "bfloat16"])
     for (const tf32 of [false, true]) settings.push([precision, tf32]);
 for (const [precision, tf32] of settings) measure(precision, tf32);
-if (values.convolutions) convolutions();
+if (values.convolutions) {
+  const { measureConvolutions } = await import("./convolutions.mjs");
+  const steps = inceptionSteps({ lastPool: "max" });
+  measureConvolutions(torch, { steps, device, batch: batchSize, rounds: batches });
+}

@@ -32,10 +32,11 @@ bench() {
   done
 }
 
-# Evaluation beside reconstruction alone, with random weights in the frozen networks.
+# Evaluation beside reconstruction alone, with random weights in the frozen networks. EVALUATE: more arguments.
 evaluate() {
-  cp scripts/gpu/evaluate.mjs "$work/evaluate.mjs"
-  (cd "$work" && node evaluate.mjs --batch "${BATCH:-64}") | tee "$out/evaluate.jsonl"
+  cp scripts/gpu/evaluate.mjs scripts/gpu/convolutions.mjs "$work/"
+  # shellcheck disable=SC2086  # several arguments
+  (cd "$work" && node evaluate.mjs --batch "${BATCH:-64}" ${EVALUATE:-}) | tee "$out/evaluate.jsonl"
 }
 
 # A script's cases, one process each: one that fails or hangs leaves a line and stops no other. Several may run at once.
