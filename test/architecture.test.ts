@@ -16,7 +16,7 @@ const below: Record<string, string[]> = {
   tokenizer: ["nn"],
   generator: ["nn"],
   media: [],
-  data: ["media", "torch"],
+  data: ["media", "nn"], // bytes to pixels is a kernel
   losses: ["formats", "perceptual", "tokenizer", "generator"],
   metrics: ["formats", "perceptual", "tokenizer", "generator"],
   evaluate: ["losses", "metrics", "data", "codec"],

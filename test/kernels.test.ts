@@ -59,6 +59,7 @@ describe.skipIf(!isLinux)("a kernel gives its twin's outputs and gradients:", ()
     "attention",
     "unit-distance",
     "boxes",
+    "bytes",
     "inference",
     "adamw",
   ])("%s", { timeout: 300_000 }, (name) => {

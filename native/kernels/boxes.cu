@@ -1,6 +1,7 @@
 // Planes [B, 3, T, H, W] float32 cut into boxes of Q x P x P, [B, N, 3 Q P P], and put together again; boxes in the order of
-// (time, row, column). P is a multiple of 8, so eight neighbours of a box are neighbours in a plane.
-// Bytes a number: 4 and an element, either way.
+// (time, row, column). P is a multiple of 8, so eight neighbours of a box are neighbours in a plane. Or cut from bytes
+// [B, T, H, W, 3]. Bytes a number: 4 and an element, either way; from bytes 1 and an element.
+#include "bytes.h"
 #define BOX (3 * Q * P * P)
 
 /// Where the eight numbers of group g of the boxes lie in the planes, and which of the three planes it is.
@@ -23,6 +24,21 @@ extern "C" __global__ void __launch_bounds__(256)
     float x[8];
     loadFloats(planes + placeOf(g, t, h, w).offset, x);
     store(boxes + static_cast<long long>(g) * 8, pack(x));
+  }
+}
+
+/// A group is eight places of a box, all three planes of them: what is written lies together, a plane at a time.
+extern "C" __global__ void __launch_bounds__(256)
+    cut_bytes(const unsigned char* __restrict__ bytes, Element* __restrict__ boxes, int groups, int t, int h, int w) {
+  for (int g = blockIdx.x * 256 + threadIdx.x; g < groups; g += gridDim.x * 256) {
+    const int e = g % (Q * P * P / 8) * 8, box = g / (Q * P * P / 8);
+    const int column = box % w, row = box / w % h, time = box / (w * h) % t, b = box / (w * h * t);
+    const long long depth = (static_cast<long long>(b) * t + time) * Q + e / (P * P);
+    const long long place = ((depth * h + row) * P + e / P % P) * w * P + column * P + e % P;
+    float x[3][8];
+    loadPlaces(bytes + place * 3, x);
+#pragma unroll
+    for (int plane = 0; plane < 3; plane++) store(boxes + static_cast<long long>(box) * BOX + plane * Q * P * P + e, pack(x[plane]));
   }
 }
 

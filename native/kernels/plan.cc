@@ -51,7 +51,8 @@ namespace {
 at::Tensor fitted(const at::Tensor& tensor, const Shape& shape, const char* what, size_t index) {
   TORCH_CHECK(tensor.defined() && tensor.sizes() == c10::IntArrayRef(shape.sizes) && tensor.scalar_type() == shape.dtype, "Expected ",
               shape.dtype, " ", c10::IntArrayRef(shape.sizes), " for ", what, " ", index, ".");
-  return tensor.contiguous(shape.layout);
+  at::Tensor whole = tensor.contiguous(shape.layout);
+  return reinterpret_cast<uintptr_t>(whole.data_ptr()) % 16 ? whole.clone(shape.layout) : whole;  // a part of another's memory
 }
 
 void makeBuffers(std::vector<at::Tensor>& slots, const std::vector<Shape>& buffers, c10::Device device) {

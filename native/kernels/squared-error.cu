@@ -1,5 +1,19 @@
 // Mean of (x - y)^2, float32, as parts [gridDim.x] whose sum it is; and its gradient to x. A multiple of 8 numbers.
-// Bytes a number: 8 forward, 12 backward.
+// Bytes a number: 8 forward, 12 backward. With planes x [B, 3, S] and bytes y [B, S, 3], S a multiple of 8: 5 and 9.
+#include "bytes.h"
+
+/// The block's sum, of its first thread, to where it belongs.
+__device__ __forceinline__ void storeSum(float total, float* to) {
+  __shared__ float shared[8];
+  total = laneSum<32>(total);
+  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = total;
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    for (int i = 1; i < 8; i++) total += shared[i];
+    *to = total;
+  }
+}
+
 extern "C" __global__ void __launch_bounds__(256)
     squared_error(const float* __restrict__ x, const float* __restrict__ y, float* __restrict__ parts, int groups, float scale) {
   float total = 0;
@@ -10,14 +24,7 @@ extern "C" __global__ void __launch_bounds__(256)
 #pragma unroll
     for (int k = 0; k < 8; k++) total += (a[k] - b[k]) * (a[k] - b[k]);
   }
-  __shared__ float shared[8];
-  total = laneSum<32>(total);
-  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = total;
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    for (int i = 1; i < 8; i++) total += shared[i];
-    parts[blockIdx.x] = total * scale;
-  }
+  storeSum(total * scale, parts + blockIdx.x);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
@@ -31,5 +38,40 @@ extern "C" __global__ void __launch_bounds__(256)
 #pragma unroll
     for (int k = 0; k < 8; k++) a[k] = factor * (a[k] - b[k]);
     storeFloats(gradX + static_cast<long long>(g) * 8, a);
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    squared_error_bytes(const float* __restrict__ x, const unsigned char* __restrict__ y, float* __restrict__ parts, int groups, int size, float scale) {
+  float total = 0;
+  for (int g = blockIdx.x * 256 + threadIdx.x; g < groups; g += gridDim.x * 256) {
+    const long long first = static_cast<long long>(g) * 8, at = first + g / (size / 8) * 2LL * size;
+    float a[8], b[3][8];
+    loadPlaces(y + first * 3, b);
+#pragma unroll
+    for (int plane = 0; plane < 3; plane++) {
+      loadFloats(x + at + static_cast<long long>(plane) * size, a);
+#pragma unroll
+      for (int k = 0; k < 8; k++) total += (a[k] - b[plane][k]) * (a[k] - b[plane][k]);
+    }
+  }
+  storeSum(total * scale, parts + blockIdx.x);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    squared_error_bytes_backward(const float* __restrict__ gradParts, const float* __restrict__ x, const unsigned char* __restrict__ y,
+                                 float* __restrict__ gradX, int groups, int size, float scale) {
+  const float factor = 2.0f * scale * gradParts[blockIdx.x];
+  for (int g = blockIdx.x * 256 + threadIdx.x; g < groups; g += gridDim.x * 256) {
+    const long long first = static_cast<long long>(g) * 8, at = first + g / (size / 8) * 2LL * size;
+    float a[8], b[3][8];
+    loadPlaces(y + first * 3, b);
+#pragma unroll
+    for (int plane = 0; plane < 3; plane++) {
+      loadFloats(x + at + static_cast<long long>(plane) * size, a);
+#pragma unroll
+      for (int k = 0; k < 8; k++) a[k] = factor * (a[k] - b[plane][k]);
+      storeFloats(gradX + at + static_cast<long long>(plane) * size, a);
+    }
   }
 }

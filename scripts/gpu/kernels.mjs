@@ -2,6 +2,7 @@
 // that one that fails stops no other; without a case, their names. JSON lines. The checks are in kernels/.
 import { attentionCase } from "./kernels/attention.mjs";
 import { boxes } from "./kernels/boxes.mjs";
+import { bytes } from "./kernels/bytes.mjs";
 import { dist, failures, say } from "./kernels/harness.mjs";
 import { adamw, graph } from "./kernels/optimizer.mjs";
 import { lpips, unitDistance } from "./kernels/perceptual.mjs";
@@ -24,6 +25,7 @@ const cases = {
   attention: attentionCase,
   "unit-distance": unitDistance,
   boxes,
+  bytes,
   lpips,
   adamw,
   graph,

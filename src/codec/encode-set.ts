@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { writeFileAtomic } from "../atomic-file.js";
 import { ConfigError } from "../config-error.js";
-import { type Batch, pixelsOf } from "../data/batch.js";
+import { type Batch, toDevice } from "../data/batch.js";
 import type { Source } from "../data/source.js";
 import { createLoader, defaultWorkers } from "../data/threaded-loader.js";
 import type { Grid } from "../nn/rope.js";
@@ -136,7 +136,7 @@ function encodeBatch(
 ): { rows: Tensor; sums: ChannelSums } {
   const { device } = tokenizer.encoder.norm.weight;
   const rows = noGrad(() => {
-    const pixels = pixelsOf(batch, { device });
+    const pixels = toDevice(batch, device);
     const seen = views === 2 ? [pixels, pixels.flip(-1)] : [pixels];
     const encoded = seen.map((view) => momentsOf(tokenizer.encode(view)));
     return stack(encoded, 1).to({ dtype }).to({ device: "cpu" });

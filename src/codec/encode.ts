@@ -1,5 +1,5 @@
 // A clip to its latent. Files in and out are latent-file.ts and the commands'.
-import { pixelsOf } from "../data/batch.js";
+import { toDevice } from "../data/batch.js";
 import type { Clip } from "../media/clip.js";
 import type { AutoEncoder } from "../tokenizer/auto-encoder.js";
 import { noGrad, scope } from "../torch/index.js";
@@ -11,8 +11,8 @@ export function encodeClip(tokenizer: AutoEncoder, clip: Clip): Omit<Latent, "so
   const { device } = tokenizer.placement;
   return scope(() =>
     noGrad(() => {
-      const pixels = pixelsOf({ bytes, shape: [1, frames, height, width, 3] }, { device });
-      const { mean, grid, size } = tokenizer.encode(pixels);
+      const batch = { bytes, shape: [1, frames, height, width, 3] } as const;
+      const { mean, grid, size } = tokenizer.encode(toDevice(batch, device));
       return { mean: mean.squeeze(0).to({ device: "cpu" }).contiguous(), grid, size };
     }),
   );

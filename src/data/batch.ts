@@ -2,6 +2,7 @@
 // way between bytes and pixels in [-1, 1].
 // B batch, T frames, H W pixels, 3 colours.
 import { type Clip, sameSize } from "../media/clip.js";
+import { coloursFirst, coloursLast, toPixels } from "../nn/fused/pixels.js";
 import { type DType, scope, Tensor } from "../torch/index.js";
 
 export interface Batch {
@@ -61,7 +62,7 @@ export function joinBatches(parts: readonly Batch[]): Batch {
   };
 }
 
-/** Bytes of clips, [B, T, H, W, 3], to pixels [B, 3, T, H, W] in [-1, 1]: x / 127.5 - 1. */
+/** Bytes of clips, [B, T, H, W, 3], to pixels [B, 3, T, H, W] in [-1, 1]. */
 export function pixelsOf(
   batch: Pick<Batch, "bytes" | "shape">,
   options: { device?: string; dtype?: DType } = {},
@@ -70,19 +71,14 @@ export function pixelsOf(
   return scope(() => toPixels(toDevice(batch, device)).to({ dtype }));
 }
 
-/** Bytes of clips, [B, T, H, W, 3], onto a device as uint8 [B, 3, T, H, W]: a quarter of what pixels would take. */
+/**
+ * Bytes of clips, [B, T, H, W, 3], onto a device as uint8 [B, 3, T, H, W]: a quarter of what pixels would take. A view: they lie as
+ * they were.
+ */
 export function toDevice(batch: Pick<Batch, "bytes" | "shape">, device: string): Tensor {
   return scope(() =>
-    Tensor.from(batch.bytes, batch.shape, { dtype: "uint8" })
-      .to({ device })
-      .permute([0, 4, 1, 2, 3])
-      .contiguous(),
+    coloursFirst(Tensor.from(batch.bytes, batch.shape, { dtype: "uint8" }).to({ device })),
   );
-}
-
-/** uint8 of any shape to pixels in [-1, 1], float32: x / 127.5 - 1. */
-export function toPixels(bytes: Tensor): Tensor {
-  return scope(() => bytes.to({ dtype: "float32" }).div(127.5).sub(1));
 }
 
 /** `standard` rounds to the nearest byte, `vitok-paper` truncates. */
@@ -100,7 +96,7 @@ export function roundToBytes(pixels: Tensor, rounding: Rounding = "nearest"): Te
 /** Pixels [B, 3, T, H, W] in [-1, 1] to bytes [B, T, H, W, 3] in memory. */
 export function bytesOf(pixels: Tensor, rounding?: Rounding): Uint8Array {
   return scope(() => {
-    const bytes = roundToBytes(pixels, rounding).permute([0, 2, 3, 4, 1]).contiguous();
+    const bytes = coloursLast(roundToBytes(pixels, rounding)).contiguous();
     return bytes.toArray() as Uint8Array;
   });
 }

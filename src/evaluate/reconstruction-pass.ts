@@ -2,7 +2,7 @@
 // it was and parts looked at by several processes become one. What a batch holds goes to the model's device once, as bytes;
 // only scores come back. Reading the set is reconstruction.ts. Legend: B batch, T frames, H W pixels.
 import { existsSync } from "node:fs";
-import { type Batch, roundToBytes, toDevice, toPixels } from "../data/batch.js";
+import { type Batch, roundToBytes, toDevice } from "../data/batch.js";
 import { keyedNoise } from "../data/noise.js";
 import { ArtefactCounter, type ArtefactSums } from "../metrics/artefacts.js";
 import { readSafetensors, readSafetensorsHeader, writeSafetensors } from "../nn/safetensors.js";
@@ -93,8 +93,9 @@ export class ReconstructionPass {
   ): Record<"original" | "recon" | "pixels", Tensor> {
     return noGrad(() =>
       scope(() => {
-        const original = toDevice(batch, this.#device);
-        const posterior = this.#tokenizer.encode(toPixels(original));
+        const bytes = toDevice(batch, this.#device);
+        const posterior = this.#tokenizer.encode(bytes);
+        const original = bytes.contiguous();
         const { grid, size } = posterior;
         const latent = this.#latentOf(posterior, batch.indices);
         const pixels = this.#tokenizer.decode(latent, grid, { size, keep: this.#keep });

@@ -4,6 +4,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../config-error.js";
+import { toPixels } from "../nn/fused/pixels.js";
 import { disposeModel, loadStateDict, moveTo } from "../nn/parameters.js";
 import type { Grid } from "../nn/rope.js";
 import { readSafetensors } from "../nn/safetensors.js";
@@ -135,7 +136,7 @@ export class AutoencoderKl {
     return { device, dtype };
   }
 
-  /** pixels [B, 3, T, H, W] in [-1, 1] -> mean and log-variance [B, L, c], frames one by one; odd sizes repeat the last row and column. */
+  /** pixels [B, 3, T, H, W] in [-1, 1] or bytes -> mean and log-variance [B, L, c], frames one by one; odd sizes repeat the last row and column. */
   encode(pixels: Tensor): {
     mean: Tensor;
     logvar: Tensor;
@@ -150,7 +151,7 @@ export class AutoencoderKl {
       number,
     ];
     const factor = this.config.patchSize;
-    const padded = [3, 4].reduce((x, dim) => repeatLast(x, dim, factor), pixels);
+    const padded = [3, 4].reduce((x, dim) => repeatLast(x, dim, factor), toPixels(pixels));
     const [h, w] = [padded.size(3) / factor, padded.size(4) / factor];
     const pictures = padded.transpose(1, 2).flatten(0, 1).to(this.placement); // [B T, 3, H, W]
     const moments = this.encoder.forward(pictures);

@@ -4,6 +4,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../atomic-file.js";
+import { toPixels } from "../nn/fused/pixels.js";
 import { Linear } from "../nn/linear.js";
 import { disposeModel, loadStateDict, moveTo, stateDict } from "../nn/parameters.js";
 import type { Grid } from "../nn/rope.js";
@@ -103,7 +104,7 @@ export class VitokV2 {
     return { device, dtype };
   }
 
-  /** pixels [B, 3, T, H, W] in [-1, 1] -> code [B, N, c], its frames one by one; sizes that are no multiples of p are padded with grey. */
+  /** pixels [B, 3, T, H, W] in [-1, 1] or bytes -> code [B, N, c], its frames one by one; sizes that are no multiples of p are padded with grey. */
   encode(pixels: Tensor): { mean: Tensor; grid: Grid; size: ClipSize } {
     const [batch, , frames, height, width] = pixels.shape as [
       number,
@@ -114,7 +115,7 @@ export class VitokV2 {
     ];
     const { patchSize: p } = this.#config;
     const [right, bottom] = [width, height].map((side) => (p - (side % p)) % p) as [number, number];
-    const padded = padConstant(pixels, [0, right, 0, bottom]);
+    const padded = padConstant(toPixels(pixels), [0, right, 0, bottom]);
     const grid = { t: frames, h: (height + bottom) / p, w: (width + right) / p };
     const pictures = padded.transpose(1, 2).flatten(0, 1); // [B T, 3, H, W]
     const code = this.encodePatches(tokenGrid(patchesOf(pictures, p), grid));

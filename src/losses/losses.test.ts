@@ -30,6 +30,14 @@ describe("a pixel loss", () => {
     }
   });
 
+  test("takes bytes for the pixels they stand for", () => {
+    const recon = Tensor.from([0.5, -0.25, 1], [1, 3, 1, 1, 1]);
+    const bytes = Tensor.from(Uint8Array.of(0, 200, 255), [1, 3, 1, 1, 1]);
+    const pixels = Tensor.from([-1, 200 / 127.5 - 1, 1], [1, 3, 1, 1, 1]);
+    for (const loss of [mse, l1, smoothL1])
+      expect(loss(recon, bytes).item()).toBeCloseTo(loss(recon, pixels).item(), 6);
+  });
+
   test("refuses shapes that would broadcast", () => {
     const [x] = tensors();
     expect(() => mse(x, Tensor.from([1, 2]))).toThrow(/shape \[2\].*received \[2,2\]/);

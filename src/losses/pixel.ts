@@ -1,16 +1,18 @@
 // Pixel losses (paper, section 2): means over all elements, in float32 whatever the autocast.
-// recon and pixels [B, 3, T, H, W] in [-1, 1] -> one number.
+// recon and pixels [B, 3, T, H, W] in [-1, 1] -> one number; the pixels may be bytes, uint8.
+import { toPixels } from "../nn/fused/pixels.js";
 import { squaredError } from "../nn/fused/squared-error.js";
 import { call, scope, type Tensor } from "../torch/index.js";
 
 const meanReduction = 1; // at::Reduction::Mean
 
-const float32 = (x: Tensor): Tensor => x.to({ dtype: "float32" });
+const float32 = (x: Tensor): Tensor => toPixels(x).to({ dtype: "float32" });
 
 /** Mean squared error. */
 export function mse(recon: Tensor, pixels: Tensor): Tensor {
   requireSameShape(recon, pixels);
-  return scope(() => squaredError(float32(recon), float32(pixels)));
+  const isBytes = pixels.dtype === "uint8"; // which it reads as they are
+  return scope(() => squaredError(float32(recon), isBytes ? pixels : float32(pixels)));
 }
 
 /** Mean absolute error. */

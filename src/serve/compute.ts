@@ -5,7 +5,7 @@ import { loadPipeline } from "../codec/generator-folder.js";
 import { decodeStream, encodeStream, type Slab } from "../codec/stream.js";
 import type { Tiling } from "../codec/tiling.js";
 import { readTrained, type Trained } from "../codec/trained.js";
-import { batchOf, bytesOf, pixelsOf } from "../data/batch.js";
+import { batchOf, bytesOf, toDevice } from "../data/batch.js";
 import { readGeneratorJson } from "../generator/facts.js";
 import type { LatentGenerator } from "../generator/latent-generator.js";
 import { type Clip, createClip, frameOf, joinFrames } from "../media/clip.js";
@@ -63,8 +63,8 @@ function computeBatch(tokenizer: Tokenizer, task: TokenizerTask): Answer {
   }
   const { frames, height, width } = size;
   const count = task.bytes.length / (frames * height * width * 3);
-  const pixels = pixelsOf({ ...task, shape: [count, frames, height, width, 3] }, { device });
-  const { mean, grid } = tokenizer.encode(pixels);
+  const batch = { ...task, shape: [count, frames, height, width, 3] } as const;
+  const { mean, grid } = tokenizer.encode(toDevice(batch, device));
   if (task.kind === "encode") return { data: mean.toArray() as Float32Array, grid };
   return { data: bytesOf(tokenizer.decode(mean, grid, { keep, size })), grid };
 }

@@ -21,7 +21,7 @@ export interface AutoEncoder {
   readonly config: Pick<TokenizerConfig, "patchSize" | "tubeletSize" | "channels" | "latentTokens">;
   /** Where its weights lie, and of what type they are. */
   readonly placement: { readonly device: string; readonly dtype: DType };
-  /** pixels [B, 3, T, H, W] in [-1, 1]; any size. */
+  /** pixels [B, 3, T, H, W], floats in [-1, 1] or bytes as uint8; any size. */
   encode(pixels: Tensor): Code;
   /** latent [B, L, c] -> pixels [B, 3, T, H, W], float32, not clamped; `size` crops. */
   decode(

@@ -29,7 +29,7 @@ export class Encoder {
     this.#ropes = new RopeTables(width / heads);
   }
 
-  /** pixels [B, 3, T, H, W] in [-1, 1] -> moments [B, L, 2c] */
+  /** pixels [B, 3, T, H, W] in [-1, 1], or bytes -> moments [B, L, 2c] */
   forward(pixels: Tensor, grid: Grid, checkpointing?: Checkpointing): Tensor {
     let x = this.patchEmbed.forward(pixels); // [B, N, D]
     const latents = this.latentTokens?.size(0) ?? 0;

@@ -1,35 +1,38 @@
-// Pixels cut into boxes and put together again in one pass each, between float32 pixels and the model's dtype. The twins are
-// patchify and unpatchify of tubelet.ts, which chooses.
-import { bitsOf, suitsKernels } from "../nn/fused/choose.js";
+// Pixels, or bytes that become pixels on the way, cut into boxes and put together again in one pass each, between float32 pixels
+// and the model's dtype. The twins are patchify and unpatchify of tubelet.ts, which chooses.
+import { bitsOf, suitsBytes, suitsKernels } from "../nn/fused/choose.js";
 import { columnSum } from "../nn/fused/column-sum.js";
 import { overGroups } from "../nn/fused/passes.js";
+import { coloursLast } from "../nn/fused/pixels.js";
 import type { Grid } from "../nn/rope.js";
 import { type DType, int, type Layout, loadKernel, planFor, type Tensor } from "../torch/index.js";
 import type { TubeletSize } from "./tubelet.js";
 
-/** Whether cutBoxes() may run: a GPU, float32 pixels without gradient, a patch side that is a multiple of 8. */
+/** Whether cutBoxes() may run: a GPU, float32 pixels without gradient or bytes, a patch side that is a multiple of 8. */
 export function suitsCut(pixels: Tensor, { p }: TubeletSize, dtype: DType): boolean {
-  const isKnown = dtype === "bfloat16" || dtype === "float32";
-  const { requiresGrad, dtype: given } = pixels;
-  return isKnown && given === "float32" && !requiresGrad && p % 8 === 0 && suitsKernels(pixels);
+  if (p % 8 !== 0 || (dtype !== "bfloat16" && dtype !== "float32")) return false;
+  if (pixels.dtype === "uint8") return suitsBytes(pixels);
+  return pixels.dtype === "float32" && !pixels.requiresGrad && suitsKernels(pixels);
 }
 
-/** pixels [B, 3, T, H, W] -> boxes [B, N, 3qpp] of a dtype */
+/** pixels [B, 3, T, H, W] in [-1, 1], or bytes of that shape as batch.ts gives them -> boxes [B, N, 3qpp] of a dtype */
 export function cutBoxes(pixels: Tensor, size: TubeletSize, dtype: DType): Tensor {
   const [b, c, frames, height, width] = pixels.shape as [number, number, number, number, number];
   const { q, p } = size;
-  const { device, shape } = pixels;
-  const plan = planFor(`cut-boxes ${shape} ${q} ${p} ${dtype} ${device}`, () => {
+  const { device, dtype: kind } = pixels;
+  const isBytes = kind === "uint8";
+  const given = isBytes ? coloursLast(pixels) : pixels;
+  const plan = planFor(`cut-boxes ${pixels.shape} ${kind} ${q} ${p} ${dtype} ${device}`, () => {
     const [t, h, w] = [frames / q, height / p, width / p];
-    const groups = pixels.numel / 8;
+    const groups = pixels.numel / (isBytes ? 24 : 8);
     const constants = { Q: q, P: p, ELEMENT_BITS: dtype === "bfloat16" ? 16 : 32 };
     return {
-      inputs: { pixels: { shape, dtype: "float32" } },
+      inputs: { pixels: { shape: given.shape, dtype: kind } },
       forward: {
         buffers: { boxes: { shape: [b, t * h * w, c * q * p * p], dtype } },
         steps: [
           {
-            kernel: loadKernel("boxes", "cut_boxes", device, constants),
+            kernel: loadKernel("boxes", isBytes ? "cut_bytes" : "cut_boxes", device, constants),
             ...overGroups(device, groups).size,
             args: ["pixels", "boxes", int(groups), int(t), int(h), int(w)],
           },
@@ -38,7 +41,7 @@ export function cutBoxes(pixels: Tensor, size: TubeletSize, dtype: DType): Tenso
       outputs: ["boxes"],
     };
   });
-  return plan.run(pixels)[0]!;
+  return plan.run(given)[0]!;
 }
 
 /** Whether joinBoxes() may run on boxes of x's dtype. */

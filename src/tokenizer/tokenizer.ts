@@ -93,8 +93,9 @@ export class Tokenizer implements AutoEncoder {
   }
 
   /**
-   * pixels [B, 3, T, H, W] (or [B, 3, H, W]) -> posterior with mean, logvar [B, L, c]. Sizes that are no multiples of the
-   * tubelet are padded by repeating the last frame, row and column; `posterior.size` remembers what to crop to.
+   * pixels [B, 3, T, H, W] (or [B, 3, H, W]) -> posterior with mean, logvar [B, L, c]. Floats are pixels in [-1, 1], uint8 are
+   * bytes of 0 to 255. Sizes that are no multiples of the tubelet are padded by repeating the last frame, row and column;
+   * `posterior.size` remembers what to crop to.
    */
   encode(pixels: Tensor, options: { checkpointing?: Checkpointing | undefined } = {}): Posterior {
     const clip = pixels.ndim === 4 ? pixels.unsqueeze(2) : pixels;
@@ -104,8 +105,7 @@ export class Tokenizer implements AutoEncoder {
     const padded = this.#pad(clip);
     const [t, h, w] = padded.shape.slice(2) as [number, number, number];
     const grid = gridOf(this.config, { frames: t, height: h, width: w });
-    const { dtype } = this.encoder.norm.weight;
-    const moments = this.encoder.forward(padded.to({ dtype }), grid, options.checkpointing);
+    const moments = this.encoder.forward(padded, grid, options.checkpointing);
     return new Posterior(moments, grid, { frames, height, width });
   }
 

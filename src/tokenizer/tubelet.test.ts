@@ -9,10 +9,13 @@ import {
   conv3d,
   convTranspose3d,
   Generator,
+  liveTensors,
   noGrad,
+  rand,
   randn,
   scope,
 } from "../torch/index.js";
+import { Tokenizer } from "./tokenizer.js";
 import { patchify, TubeletEmbed, TubeletUnembed, unpatchify } from "./tubelet.js";
 
 const count = fc.integer({ min: 1, max: 3 });
@@ -75,4 +78,20 @@ describe("the ends of the towers", () => {
     const pixels = randn([1, 3, 2, 4, 4], { generator, dtype: "bfloat16" });
     expect(embed.forward(pixels)).toMatchObject({ dtype: "bfloat16", shape: [1, 1, 8] });
   });
+});
+
+test("bytes are encoded as the pixels they stand for, in any order in memory", () => {
+  const before = liveTensors();
+  const tokenizer = Tokenizer.create("Tiw24d1h2-Tiw24d1h2/1x4x3", { seed: 3 });
+  scope(() => {
+    const bytes = rand([2, 3, 1, 7, 9], { generator: new Generator(1) })
+      .mul(256)
+      .to({ dtype: "uint8" });
+    const pixels = bytes.to({ dtype: "float32" }).div(127.5).sub(1);
+    const together = bytes.permute([0, 2, 3, 4, 1]).contiguous().permute([0, 4, 1, 2, 3]);
+    const expected = tokenizer.encode(pixels).mean;
+    for (const given of [bytes, together]) expectClose(tokenizer.encode(given).mean, expected);
+  });
+  tokenizer.dispose();
+  expect(liveTensors()).toBe(before);
 });

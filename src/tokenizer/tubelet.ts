@@ -1,5 +1,6 @@
 // Pixels to tokens and back: a 3D convolution whose kernel is its stride is one matrix product over cut-out boxes.
 
+import { toPixels } from "../nn/fused/pixels.js";
 import { parameter } from "../nn/parameters.js";
 import type { Grid } from "../nn/rope.js";
 import { working } from "../nn/working.js";
@@ -42,13 +43,13 @@ export class TubeletEmbed {
     this.bias = parameter([width]);
   }
 
-  /** [B, 3, T, H, W] -> [B, N, D] */
+  /** [B, 3, T, H, W], pixels in [-1, 1] or bytes -> [B, N, D] */
   forward(pixels: Tensor): Tensor {
     const weight = working(this.weight);
     const { dtype } = weight;
     const boxes = suitsCut(pixels, this.size, dtype)
       ? cutBoxes(pixels, this.size, dtype)
-      : patchify(pixels.to({ dtype }), this.size);
+      : patchify(toPixels(pixels).to({ dtype }), this.size);
     return linear(boxes, weight.flatten(1), working(this.bias));
   }
 }

@@ -14,7 +14,7 @@ import {
   sumsOf,
 } from "../codec/latent-statistics.js";
 import { ConfigError } from "../config-error.js";
-import { pixelsOf } from "../data/batch.js";
+import { toDevice } from "../data/batch.js";
 import { Loader } from "../data/loader.js";
 import { openSource } from "../data/source.js";
 import type { GeneratorFacts } from "../generator/facts.js";
@@ -30,7 +30,7 @@ export function posteriorOf(tokenizer: Tokenizer, batch: TrainBatch): Posterior 
   return noGrad(() =>
     "moments" in batch
       ? new Posterior(momentsTensor(batch, device), { t: 1, h: 1, w: batch.shape[1] }, noSize)
-      : tokenizer.encode(pixelsOf(batch, { device })),
+      : tokenizer.encode(toDevice(batch, device)),
   );
 }
 const noSize = { frames: 0, height: 0, width: 0 }; // of latents nobody asks

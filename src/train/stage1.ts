@@ -1,9 +1,10 @@
 // Stage 1: everything learns, on MSE + 1e-3 KL + LPIPS (spec sections 2 and 3). One step is here; the loop is trainer.ts.
-import { type Batch, toPixels } from "../data/batch.js";
+import type { Batch } from "../data/batch.js";
 import type { Source } from "../data/source.js";
 import { perceptual } from "../losses/perceptual.js";
 import { weightedSum } from "../losses/weighted-sum.js";
 import { Checkpointing } from "../nn/checkpointing.js";
+import { coloursFirst } from "../nn/fused/pixels.js";
 import { parameters } from "../nn/parameters.js";
 import { cosineSchedule } from "../nn/schedule.js";
 import { Lpips } from "../perceptual/lpips.js";
@@ -147,7 +148,7 @@ export class Stage1 implements Recipe {
   #backward(inputs: StepTensors, indices: readonly number[]): Record<string, Tensor> {
     return scope(() => {
       const { accumulate, checkpointing: isCheckpointing, precision } = this.config.train;
-      const pixels = toPixels(inputs.bytes.permute([0, 4, 1, 2, 3]).contiguous());
+      const pixels = coloursFirst(inputs.bytes); // uint8: what reads them makes numbers of them
       const autocasting = <T>(fn: () => T) =>
         autocast({ device: this.device, dtype: precision }, fn);
       const checkpointing = isCheckpointing ? new Checkpointing(autocasting) : undefined;

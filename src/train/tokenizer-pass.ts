@@ -38,6 +38,7 @@ export function sizeOf({ shape }: Pick<Batch, "shape">): ClipSize {
 }
 
 interface PassOptions {
+  /** In [-1, 1], or bytes. */
   readonly pixels: Tensor;
   /** Of drawPass(), on any device. */
   readonly draws: PassDraws;

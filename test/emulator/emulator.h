@@ -17,6 +17,7 @@
 
 struct uint4 { unsigned x, y, z, w; };
 struct int2 { int x, y; };
+struct uint2 { unsigned x, y; };
 struct float4 { float x, y, z, w; };
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 struct Dim { int x, y, z; };

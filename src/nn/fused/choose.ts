@@ -25,6 +25,11 @@ export function suitsKernels(x: Tensor, ...vectors: readonly Tensor[]): boolean 
   );
 }
 
+/** Whether kernels may read x as bytes: uint8 on a GPU. */
+export function suitsBytes(x: Tensor): boolean {
+  return isOn && x.dtype === "uint8" && x.numel > 0 && hasKernels(x.device);
+}
+
 const isKnown = ({ dtype }: Tensor) => dtype === "bfloat16" || dtype === "float32";
 
 /** The constants that say what x and a layer's vectors are made of. */
