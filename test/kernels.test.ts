@@ -60,6 +60,7 @@ describe.skipIf(!isLinux)("a kernel gives its twin's outputs and gradients:", ()
     "unit-distance",
     "boxes",
     "bytes",
+    "gaussian",
     "inference",
     "adamw",
   ])("%s", { timeout: 300_000 }, (name) => {

@@ -84,3 +84,15 @@ __device__ __forceinline__ float laneSum(float x) {
   for (int offset = width / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
   return x;
 }
+
+/// The sum over a block of 256 threads, written by the first of them.
+__device__ __forceinline__ void storeSum(float total, float* to) {
+  __shared__ float shared[8];
+  total = laneSum<32>(total);
+  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = total;
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    for (int i = 1; i < 8; i++) total += shared[i];
+    *to = total;
+  }
+}

@@ -2,18 +2,6 @@
 // Bytes a number: 8 forward, 12 backward. With planes x [B, 3, S] and bytes y [B, S, 3], S a multiple of 8: 5 and 9.
 #include "bytes.h"
 
-/// The block's sum, of its first thread, to where it belongs.
-__device__ __forceinline__ void storeSum(float total, float* to) {
-  __shared__ float shared[8];
-  total = laneSum<32>(total);
-  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = total;
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    for (int i = 1; i < 8; i++) total += shared[i];
-    *to = total;
-  }
-}
-
 extern "C" __global__ void __launch_bounds__(256)
     squared_error(const float* __restrict__ x, const float* __restrict__ y, float* __restrict__ parts, int groups, float scale) {
   float total = 0;

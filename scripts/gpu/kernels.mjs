@@ -3,6 +3,7 @@
 import { attentionCase } from "./kernels/attention.mjs";
 import { boxes } from "./kernels/boxes.mjs";
 import { bytes } from "./kernels/bytes.mjs";
+import { gaussian } from "./kernels/gaussian.mjs";
 import { dist, failures, say } from "./kernels/harness.mjs";
 import { adamw, graph } from "./kernels/optimizer.mjs";
 import { lpips, unitDistance } from "./kernels/perceptual.mjs";
@@ -26,6 +27,7 @@ const cases = {
   "unit-distance": unitDistance,
   boxes,
   bytes,
+  gaussian,
   lpips,
   adamw,
   graph,

@@ -55,7 +55,7 @@ each() {
   done
 }
 
-kernels() { each kernels.mjs 90 copy add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes lpips adamw graph inference tower; }
+kernels() { each kernels.mjs 90 copy add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian lpips adamw graph inference tower; }
 
 speed() {
   for round in 1 2; do
@@ -85,7 +85,7 @@ opponent() {
 race() {
   [ "${OPPONENT:-}" ] || opponent
   [ "${BUILT:-}" ] || build
-  each kernels.mjs 60 add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes lpips adamw inference tower
+  each kernels.mjs 60 add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian lpips adamw inference tower
   for _ in $(seq 120); do [ -e "$work/gate.train.ready" ] && break; sleep 0.5; done
   PROFILE=1 each speed.mjs 60 "train-lpips" "train"
   each speed.mjs 60 encode decode roundtrip
@@ -103,7 +103,7 @@ race() {
 
 # The least that says whether the training kernels are right and how fast they are, after build: about two minutes.
 last() {
-  each kernels.mjs 40 add-norm rotate-split attention boxes bytes lpips inference tower
+  each kernels.mjs 40 add-norm rotate-split attention boxes bytes gaussian lpips inference tower
   PROFILE=1 each speed.mjs 40 "train-lpips" "train"
   each speed.mjs 40 encode decode roundtrip
   each speed.mjs 40 "curves plain" "curves graph"

@@ -119,7 +119,7 @@ function kernelsOf(made) {
 
 function kindOf(name) {
   if (
-    /add_norm|gated_silu|rotate_split|unit_distance|column_sum|adamw|grad_squares|clip_factor|modulate|_boxes|cut_bytes|squared_error|planes/.test(
+    /add_norm|gated_silu|rotate_split|unit_distance|column_sum|adamw|grad_squares|clip_factor|modulate|_boxes|cut_bytes|gaussian|squared_error|planes/.test(
       name,
     )
   )

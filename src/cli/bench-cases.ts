@@ -145,8 +145,9 @@ function trainStep(
   const lossOf = (checkpointing: Checkpointing | undefined) => {
     const posterior = tokenizer.encode(pixels, { checkpointing });
     const noise = randn(posterior.mean.shape, { device });
-    const recon = tokenizer.decode(posterior.sample(noise), posterior.grid, { checkpointing });
-    const terms: Record<string, Tensor> = { mse: mse(recon, pixels), kl: posterior.kl() };
+    const { latent, kl } = posterior.draw(noise);
+    const recon = tokenizer.decode(latent, posterior.grid, { checkpointing });
+    const terms: Record<string, Tensor> = { mse: mse(recon, pixels), kl };
     if (lpips) terms.lpips = perceptual(lpips, recon, pixels);
     return weightedSum(terms, { mse: 1, kl: 1e-3, ...(lpips ? { lpips: 1 } : {}) }).loss;
   };

@@ -12,6 +12,24 @@ const size = { frames: 1, height: 16, width: 16 };
 const posterior = (mean: number, logvar: number) =>
   new Posterior(Tensor.from([mean, logvar], [1, 1, 2]), grid, size);
 
+test("draw is a sample and the divergence in one, with their gradients", () =>
+  scope(() => {
+    const noise = randn([2, 3, 8], { generator: new Generator(1) });
+    const given = randn([2, 3, 16], { generator: new Generator(2) }).mul(20); // some are held at their limits
+    const [at, apart] = [true, false].map((isOne) => {
+      const moments = given.clone().requiresGrad_();
+      const drawn = new Posterior(moments, grid, size);
+      const { latent, kl } = isOne
+        ? drawn.draw(noise)
+        : { latent: drawn.sample(noise), kl: drawn.kl() };
+      latent.mul(noise).sum().add(kl).backward();
+      return [latent, kl, moments.grad!];
+    });
+    at!.forEach((tensor, i) => {
+      expectClose(tensor, apart![i]!);
+    });
+  }));
+
 describe("a posterior", () => {
   test("takes the first half of the channels as means, the second as log-variances", () => {
     const { mean, logvar } = new Posterior(Tensor.from([1, 2, 3, 4], [1, 1, 4]), grid, size);

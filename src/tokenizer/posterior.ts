@@ -1,6 +1,7 @@
 // The diagonal Gaussian q(z|x) of the bottleneck (spec sections 1 and 2). Always float32.
 import type { Grid } from "../nn/rope.js";
 import { scope, type Tensor } from "../torch/index.js";
+import { drawFused, suitsDraw } from "./fused-posterior.js";
 
 /** Pixels of an input, before any padding. */
 export interface ClipSize {
@@ -16,7 +17,8 @@ export class Posterior {
   readonly logvar: Tensor;
 
   constructor(
-    moments: Tensor, // [B, L, 2c], mean then log-variance
+    /** [B, L, 2c], mean then log-variance, as the model gave them. */
+    readonly moments: Tensor,
     /** Tokens over (time, row, column) of the padded input. */
     readonly grid: Grid,
     /** What to crop a reconstruction to. */
@@ -30,6 +32,15 @@ export class Posterior {
   /** mean + std * noise; `noise` [B, L, c] is standard normal (see data/noise.ts for noise that a seed and sample decide). */
   sample(noise: Tensor): Tensor {
     return sampleGaussian(this, noise);
+  }
+
+  /** What training needs: sample(noise) and kl(), on a GPU in one pass each way. */
+  draw(noise: Tensor): { latent: Tensor; kl: Tensor } {
+    return scope(() =>
+      suitsDraw(this.moments, noise)
+        ? drawFused(this.moments, noise)
+        : { latent: this.sample(noise), kl: this.kl() },
+    );
   }
 
   /** The most likely latent, what evaluation decodes. */

@@ -168,9 +168,9 @@ export class Stage1 implements Recipe {
     checkpointing: Checkpointing | undefined,
   ) {
     const { config, tokenizer } = this;
-    const { posterior, recon } = passThrough(tokenizer, { pixels, draws, checkpointing });
+    const { kl, recon } = passThrough(tokenizer, { pixels, draws, checkpointing });
     const squares = lossSquares(recon, pixels, { config, indices });
-    const terms = { ...reconTerms(recon, pixels, config), kl: posterior.kl() };
+    const terms = { ...reconTerms(recon, pixels, config), kl };
     const lpips = this.#lpips && { lpips: perceptual(this.#lpips, ...squares) };
     return weightedSum({ ...terms, ...lpips }, termWeights(config));
   }

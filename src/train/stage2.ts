@@ -135,7 +135,7 @@ export class Stage2 implements Recipe {
       const checkpointing = isCheckpointing ? new Checkpointing(autocasting) : undefined;
       const isEncoderFrozen = this.#isEncoderFrozen;
       const draws = drawPass(config, indices, sizeOf(batch));
-      const { posterior, recon } = autocasting(() =>
+      const { kl, recon } = autocasting(() =>
         passThrough(tokenizer, { pixels, draws, checkpointing, isEncoderFrozen }),
       );
       // The losses see a leaf: its gradient goes on to the decoder when the discriminator's activations are gone.
@@ -145,7 +145,6 @@ export class Stage2 implements Recipe {
       );
       const [slope] = grad([loss], [leaf], { retainGraph: judged !== undefined });
       const gauges = judged ? this.gan!.backward(judged, step, this.numbers) : {};
-      const kl = posterior.kl();
       const klWeight = isEncoderFrozen ? 0 : config.losses.kl;
       const onward = recon.mul(slope!).sum();
       const whole = (klWeight ? onward.add(kl.mul(klWeight)) : onward).div(accumulate);

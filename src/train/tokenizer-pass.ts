@@ -3,7 +3,7 @@ import type { Batch } from "../data/batch.js";
 import { l1, mse, smoothL1 } from "../losses/pixel.js";
 import type { Checkpointing } from "../nn/checkpointing.js";
 import { gridOf } from "../tokenizer/config.js";
-import type { ClipSize, Posterior } from "../tokenizer/posterior.js";
+import type { ClipSize } from "../tokenizer/posterior.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { Tensor } from "../torch/index.js";
 import type { TrainConfig } from "./config.js";
@@ -47,15 +47,15 @@ interface PassOptions {
   readonly isEncoderFrozen?: boolean;
 }
 
-/** pixels [B, 3, T, H, W] -> posterior, and the reconstruction of a sample of it. */
+/** pixels [B, 3, T, H, W] -> the reconstruction of a sample of their posterior, and its KL divergence. */
 export function passThrough(
   tokenizer: Tokenizer,
   { pixels, draws, checkpointing, isEncoderFrozen = false }: PassOptions,
-): { posterior: Posterior; recon: Tensor } {
+): { kl: Tensor; recon: Tensor } {
   const posterior = tokenizer.encode(pixels, isEncoderFrozen ? {} : { checkpointing });
-  const latent = posterior.sample(draws.noise.to({ device: pixels.device }));
+  const { latent, kl } = posterior.draw(draws.noise.to({ device: pixels.device }));
   const { keep } = draws;
-  return { posterior, recon: tokenizer.decode(latent, posterior.grid, { keep, checkpointing }) };
+  return { kl, recon: tokenizer.decode(latent, posterior.grid, { keep, checkpointing }) };
 }
 
 /** The pixel terms that have a weight; mean squared error always, for the log. */
