@@ -3,8 +3,10 @@
 python bench/dit_anchor.py DEVICE [case ...]   prints one JSON line per case, with the median of the timed steps.
 Measure this and the project in the same run on the same machine, and quote the ratio: scripts/gpu/dit-bench.mjs.
 Training: bfloat16 autocast, fused AdamW, gradient norm clipped, moving average by foreach. Sampling: bfloat16 weights, guided.
+Attention by flash or cuDNN, whichever is faster at the shape. With GATE=PATH a case compiles, says so by PATH.CASE.ready, and is
+timed once PATH.CASE is there: so compiling and the other side's measuring may overlap.
 """
-import json, math, sys, time
+import json, math, os, sys, time
 import torch, torch.nn as nn, torch.nn.functional as F
 
 SIZES = {"S": (384, 12, 6), "L": (1024, 24, 16), "XL": (1152, 28, 16), "tiny": (48, 2, 4)}
@@ -58,8 +60,35 @@ class Dit(nn.Module):
         return s.out(modulate(x, *s.mod(c).unsqueeze(1).chunk(2, -1))).float()
 
 
-def bench(f, dev, n, warm):
+def choose_attention(dev, size, batch, side, learns):
+    """The faster of the two kernels at a case's shape stays on, the other is turned off."""
+    if dev != "cuda": return "default"
+    d, _, h = SIZES[size]; times = {}
+    q, k, v = (torch.randn(batch, h, side * side, d // h, device=dev, dtype=torch.bfloat16, requires_grad=learns) for _ in range(3))
+    switches = {"flash": torch.backends.cuda.enable_flash_sdp, "cudnn": torch.backends.cuda.enable_cudnn_sdp}
+    for name in switches:
+        for other, switch in switches.items(): switch(other == name)
+
+        def run():
+            out = F.scaled_dot_product_attention(q, k, v)
+            if learns: out.sum().backward()
+
+        times[name] = bench(run, dev, 10, 3)
+    best = min(times, key=times.get)
+    for other, switch in switches.items(): switch(other == best)
+    return best
+
+
+def wait_for_gate(name):
+    if "GATE" not in os.environ: return
+    if torch.cuda.is_available(): torch.cuda.synchronize(); torch.cuda.empty_cache()
+    open(f"{os.environ['GATE']}.{name}.ready", "w").close()
+    while not os.path.exists(f"{os.environ['GATE']}.{name}"): time.sleep(0.1)
+
+
+def bench(f, dev, n, warm, gate=None):
     ts = []
+    if gate: f(); f(); wait_for_gate(gate)
     for i in range(warm + n):
         if dev == "cuda": torch.cuda.synchronize()
         t = time.perf_counter(); f()
@@ -68,7 +97,8 @@ def bench(f, dev, n, warm):
     return sorted(ts)[len(ts) // 2]
 
 
-def train(dev, size, batch, side=16, compiled=True):
+def train(name, dev, size, batch, side=16, compiled=True):
+    attention = choose_attention(dev, size, batch, side, True)
     torch.manual_seed(0); m = Dit(size, side).to(dev); average = [p.detach().clone() for p in m.parameters()]
     opt = torch.optim.AdamW(m.parameters(), 1e-4, betas=(0.9, 0.999), weight_decay=0, fused=dev == "cuda")
     x, noise = torch.randn(2, batch, side * side, 16, device=dev); t = torch.randint(1000, (batch,), device=dev).float()
@@ -85,15 +115,16 @@ def train(dev, size, batch, side=16, compiled=True):
         opt.step(); opt.zero_grad(set_to_none=True)
         with torch.no_grad(): torch._foreach_lerp_(average, [p.detach() for p in m.parameters()], 1e-4)
 
-    ms = bench(step, dev, *((10, 4) if dev == "cuda" else (2, 1)))
-    return dict(case="train", size=size, batch=batch, tokens=side * side, compiled=compiled, ms=round(ms, 2), img_s=round(batch / ms * 1e3, 2))
+    ms = bench(step, dev, *((20, 4) if dev == "cuda" else (2, 1)), gate=name)
+    return dict(case="train", size=size, attention=attention, batch=batch, tokens=side * side, compiled=compiled, ms=round(ms, 2), img_s=round(batch / ms * 1e3, 2))
 
 
-def sample(dev, size, batch, side=16, steps=50, compiled=True):
+def sample(name, dev, size, batch, side=16, steps=50, compiled=True):
     """DDIM with guidance: two passes a step as one batch, bfloat16 weights, tables in float32."""
+    attention = choose_attention(dev, size, 2 * batch, side, False)
     torch.manual_seed(0); m = Dit(size, side).to(dev); tables = [b.clone() for b in m.buffers()]
     m = m.to(torch.bfloat16).eval()
-    for (name, _), table in zip(list(m.named_buffers()), tables): setattr(m, name, table)
+    for (key, _), table in zip(list(m.named_buffers()), tables): setattr(m, key, table)
     share = torch.cumprod(1 - torch.linspace(1e-4, 2e-2, 1000, dtype=torch.float64), 0)
     times = [round(i * 999 / (steps - 1)) for i in range(steps)][::-1]
     y = torch.cat((torch.randint(1000, (batch,), device=dev), torch.full((batch,), 1000, device=dev)))
@@ -108,19 +139,19 @@ def sample(dev, size, batch, side=16, steps=50, compiled=True):
             x = (b / a) ** 0.5 * (x - (1 - a) ** 0.5 * e) + (1 - b) ** 0.5 * e
         return x
 
-    ms = bench(run, dev, *((5, 2) if dev == "cuda" else (1, 1)))
-    return dict(case="sample", size=size, batch=batch, tokens=side * side, steps=steps, compiled=compiled, ms=round(ms, 2), img_s=round(batch / ms * 1e3, 3))
+    ms = bench(run, dev, *((3, 0) if dev == "cuda" else (1, 1)), gate=name)
+    return dict(case="sample", size=size, attention=attention, batch=batch, tokens=side * side, steps=steps, compiled=compiled, ms=round(ms, 2), img_s=round(batch / ms * 1e3, 3))
 
 
 CASES = {
-    "cuda": {"train-L": lambda: train("cuda", "L", 64), "train-XL": lambda: train("cuda", "XL", 64),
-             "sample-L": lambda: sample("cuda", "L", 64), "sample-XL": lambda: sample("cuda", "XL", 64)},
-    "cpu": {"train-tiny": lambda: train("cpu", "tiny", 4, 4, compiled=False), "sample-tiny": lambda: sample("cpu", "tiny", 2, 4, 4, compiled=False)},
+    "cuda": {f"{kind.__name__}-{size}": (kind, (size, 64)) for kind in (train, sample) for size in ("L", "XL")},
+    "cpu": {"train-tiny": (train, ("tiny", 4, 4, False)), "sample-tiny": (sample, ("tiny", 2, 4, 4, False))},
 }
 
 if __name__ == "__main__":
     dev = sys.argv[1]
     if dev == "cuda": torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     for name in sys.argv[2:] or CASES[dev]:
-        print(json.dumps(dict(name=name) | CASES[dev][name]()), flush=True)
+        kind, options = CASES[dev][name]
+        print(json.dumps(dict(name=name) | kind(name, dev, *options)), flush=True)
         if dev == "cuda": torch.cuda.empty_cache(); torch._dynamo.reset()

@@ -1,12 +1,15 @@
 // Ours at the shapes of bench/dit_anchor.py, one JSON line a case: training steps and 50 guided DDIM steps of DiT-L and DiT-XL.
-// Beside node_modules/ of the installed package; DEVICE=cpu tries it at a tiny size.
+// Usage: dit-bench.mjs [CASE...], beside node_modules/ of the installed package and kernel-times.mjs. DEVICE=cpu tries it at a
+// tiny size; PROFILE=1 adds where the time goes.
+import { kernelTimes } from "./kernel-times.mjs";
+
 const root = process.env.VITOK_DIST ?? new URL("./node_modules/vitok/dist/", import.meta.url).href;
 const dist = (path) => import(`${root}${path}.js`);
 const torch = await dist("torch/index");
-const { autocast, Graph, keep, memory, randn, resetPeakMemory, scope, setFlag, synchronize } =
-  torch;
+const { autocast, call, emptyCache, Graph, keep, memory, noGrad, randn } = torch;
+const { resetPeakMemory, scope, setFlag, synchronize, Tensor } = torch;
 const { defineGenerator } = await dist("generator/config");
-const { addNoise } = await dist("generator/diffusion");
+const { levelAt } = await dist("generator/schedule");
 const { indices, LatentGenerator } = await dist("generator/latent-generator");
 const { mse } = await dist("losses/pixel");
 const { AdamW } = await dist("nn/adamw");
@@ -32,6 +35,7 @@ const cases = isGpu
       { name: "sample-tiny", variant: "DiT-Sw48d2h4", batch: 2, side: 4, steps: 4 },
     ];
 
+/** Every weight random, gates and modulations, too: a GPU multiplies zeros faster. */
 function createGenerator({ variant, side = 16 }) {
   const config = defineGenerator({ variant, channels: 16, classes: 1000 });
   const facts = {
@@ -39,7 +43,12 @@ function createGenerator({ variant, side = 16 }) {
     ...{ grid: { t: 1, h: side, w: side }, size: { frames: 1, height: side, width: side } },
     ...{ tokenizerHash: "", weights: "raw" },
   };
-  return LatentGenerator.create(config, facts, { device });
+  const generator = new LatentGenerator(config, facts);
+  moveTo(generator.dit, { device });
+  noGrad(() => {
+    for (const [, tensor] of parameters(generator.dit)) call("normal_", tensor, 0, 0.02);
+  });
+  return generator;
 }
 
 /** plain: libtorch's operators; graph: kernels, working copies, average and update in one, recorded. WAY chooses; default graph. */
@@ -55,13 +64,22 @@ function trainCase({ batch, side = 16, ...rest }) {
   const optimizer = createOptimizer(dit, averages);
   const shape = [batch, side * side, 16];
   const [x, noise] = [randn(shape, { device }), randn(shape, { device })];
-  const timesteps = Array.from({ length: batch }, (_, i) => (i * 37) % 1000);
-  const labels = indices(timesteps, device);
-  const sample = addNoise("noise", x, { noise, timesteps });
+  const places = Array.from({ length: batch }, (_, i) => (i * 37) % 1000);
+  const labels = indices(places, device);
+  const timesteps = Tensor.from(places, [batch], { device });
+  const levels = places.map((place) => levelAt("noise", place));
+  const [signal, sigma] = ["signal", "sigma"].map((key) =>
+    Tensor.from(
+      levels.map((level) => level[key]),
+      [batch, 1, 1],
+      { device },
+    ),
+  );
   const step = () => {
     optimizer.zeroGrad();
+    const noised = x.mul(signal).add(noise.mul(sigma));
     const predicted = autocast({ device, dtype: "bfloat16" }, () =>
-      dit.forward(sample.noised, sample.timesteps, labels, { grid: generator.facts.grid }),
+      dit.forward(noised, timesteps, labels, { grid: generator.facts.grid }),
     );
     mse(predicted, noise).backward();
     optimizer.update();
@@ -108,10 +126,11 @@ function sampleCase({ batch, side = 16, steps, ...rest }) {
   return { run, dispose: () => generator.dispose() };
 }
 
-for (const { name, ...options } of cases) {
+function measure({ name, ...options }) {
+  const { batch, steps } = options;
   if (isGpu) resetPeakMemory(device);
-  const { run, dispose } = options.steps ? sampleCase(options) : trainCase(options);
-  const [count, warmup] = isGpu ? (options.steps ? [5, 2] : [10, 4]) : [2, 1];
+  const { run, dispose } = steps ? sampleCase(options) : trainCase(options);
+  const [count, warmup] = isGpu ? (steps ? [3, 1] : [20, 4]) : [2, 1];
   const times = [];
   for (let i = 0; i < warmup + count; i++) {
     synchronize(device);
@@ -121,17 +140,22 @@ for (const { name, ...options } of cases) {
     if (i >= warmup) times.push(performance.now() - started);
   }
   const ms = times.sort((a, b) => a - b)[count >> 1];
-  const { batch } = options;
-  const peak = Math.round(memory(device).peakBytes / 2 ** 20);
-  console.log(
-    JSON.stringify({
-      name,
-      way,
-      batch,
-      ms: +ms.toFixed(2),
-      img_s: +((batch / ms) * 1e3).toFixed(3),
-      peak_mib: peak,
-    }),
-  );
+  const line = {
+    ...{ name, way, batch, ms: +ms.toFixed(2), img_s: +((batch / ms) * 1e3).toFixed(3) },
+    ...{ min: +times[0].toFixed(2), max: +times.at(-1).toFixed(2) },
+    peak_mib: Math.round(memory(device).peakBytes / 2 ** 20),
+  };
+  console.log(JSON.stringify(line));
+  if (process.env.PROFILE)
+    console.log(JSON.stringify({ name, way, ...kernelTimes(torch, run, device) }));
   dispose();
+  if (isGpu) emptyCache(device);
 }
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !cases.some((item) => item.name === name));
+if (unknown.length)
+  throw new Error(
+    `Expected cases of ${cases.map(({ name }) => name).join(", ")}, received ${unknown.join(", ")}.`,
+  );
+for (const item of cases) if (!asked.length || asked.includes(item.name)) measure(item);

@@ -5,7 +5,7 @@
 # with steps tokenizer, latents, dit, guidance, samples (default: these five) and bench. PICTURES: a folder a class.
 # WEIGHTS: a folder with those of the 2015 Inception (inception_2015*.safetensors, or the public .pth). VARIANT: the tokenizer's.
 # What comes home is written under $OUT. VITOK names the program, TINY=1 tries
-# the script on a CPU in a minute; numbers are then meaningless.
+# the script on a CPU in a minute; numbers are then meaningless. PYTHON names the opponent's.
 set -euo pipefail
 pictures=$(realpath "$1") weights=$(realpath "$2")
 shift 2
@@ -60,12 +60,42 @@ samples() {
   cp "$work/samples/grid.png" "$out/samples.png"
 }
 
+# Both sides of each size: PyTorch compiles while ours is measured a first time, then both take their turns on a quiet GPU.
+# About two minutes a size; SIZES="L" takes one alone. With two GPUs each size has its own.
 bench() {
-  cp "$root/scripts/gpu/dit-bench.mjs" "$work/dit-bench.mjs"
-  for round in 1 2; do
-    node "$work/dit-bench.mjs" | tee -a "$out/dit-bench.jsonl"
-    python3 "$root/bench/dit_anchor.py" cuda | tee -a "$out/dit-anchor.jsonl"
+  local sizes=${SIZES:-L XL} place=0 gpus size
+  [ -z "${TINY:-}" ] || sizes=tiny
+  cp "$root/scripts/gpu/dit-bench.mjs" "$root/scripts/gpu/kernel-times.mjs" "$work/"
+  gpus=$(nvidia-smi -L 2> /dev/null | wc -l) || gpus=0
+  for size in $sizes; do
+    if [ "$gpus" -gt 1 ]; then CUDA_VISIBLE_DEVICES=$((place++ % gpus)) both_sides "$size" & else both_sides "$size"; fi
   done
+  wait
+}
+
+both_sides() {
+  local names="train-$1 sample-$1" where=cuda name
+  local -A theirs
+  [ -z "${TINY:-}" ] || { where=cpu && export DEVICE=cpu; }
+  for name in $names; do
+    rm -f "$work/gate.$name" "$work/gate.$name.ready"
+    GATE="$work/gate" timeout 280 "${PYTHON:-python3}" "$root/bench/dit_anchor.py" $where "$name" > "$work/theirs-$name.jsonl" 2> "$out/theirs-$name.err" &
+    theirs[$name]=$!
+  done
+  for name in $names; do PROFILE=1 ours "$name" while-compiling; done
+  for name in $names; do
+    while kill -0 "${theirs[$name]}" 2> /dev/null && [ ! -e "$work/gate.$name.ready" ]; do sleep 0.1; done
+  done
+  for name in $names; do
+    ours "$name" beside
+    touch "$work/gate.$name"
+    wait "${theirs[$name]}" || tail -3 "$out/theirs-$name.err"
+    tee -a "$out/dit-anchor.jsonl" < "$work/theirs-$name.jsonl"
+  done
+}
+
+ours() {
+  timeout 90 node "$work/dit-bench.mjs" "$1" 2> "$out/ours-$1-$2.err" | tee -a "$out/dit-bench-$2.jsonl" || tail -3 "$out/ours-$1-$2.err"
 }
 
 for step in "${@:-tokenizer latents dit guidance samples}"; do for name in $step; do echo "== $name"; "$name"; done; done

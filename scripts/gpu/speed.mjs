@@ -1,12 +1,13 @@
 // Ours at the shapes of the PyTorch opponent's GPU cases: `speed.mjs CASE [WAY]`, one process a case, one JSON line each;
 // without a case, their names. Runs beside node_modules/ of the installed package.
+import { kernelTimes } from "./kernel-times.mjs";
+
 const dist = (path) => import(new URL(`./node_modules/vitok/dist/${path}.js`, import.meta.url));
 const { createCase, median, timeRuns } = await dist("cli/bench-cases");
 const { measurePeakFlops } = await dist("train/peak");
 const { parseVariant } = await dist("tokenizer/config");
 const torch = await dist("torch/index");
-const { readFileSync } = await import("node:fs");
-const { setFlag, memory, resetPeakMemory, synchronize, scope, randn, noGrad, profile } = torch;
+const { setFlag, memory, resetPeakMemory, synchronize, scope, randn, noGrad } = torch;
 
 const device = "cuda:0";
 const square = { frames: 1, height: 256, width: 256 };
@@ -67,7 +68,8 @@ function bench(title, way) {
     cpuMs: +((used.user + used.system) / 5e3).toFixed(2),
   };
   console.log(JSON.stringify(line));
-  if (process.env.PROFILE) console.log(JSON.stringify({ case: title, way, ...kernelsOf(made) }));
+  if (process.env.PROFILE)
+    console.log(JSON.stringify({ case: title, way, ...kernelTimes(torch, made.run, device) }));
   made.dispose();
 }
 
@@ -80,55 +82,6 @@ function requireLearning(made) {
   const losses = Array.from({ length: 30 }, () => made.loss());
   const [first, last] = [losses[0], losses.at(-1)];
   if (!(last < 0.98 * first)) throw new Error(`the loss does not fall: ${first} to ${last}`);
-}
-
-/** Kernels of three runs by their names: share of the time, and the GPU's idle share. */
-function kernelsOf(made) {
-  const path = `/tmp/trace-${process.pid}.json`;
-  profile(path, () => {
-    for (let i = 0; i < 3; i++) made.run();
-    synchronize(device);
-  });
-  const { traceEvents } = JSON.parse(readFileSync(path, "utf8"));
-  const kernels = traceEvents.filter(({ cat }) => /kernel|gpu_mem/.test(cat ?? ""));
-  const busy = kernels.reduce((sum, { dur }) => sum + dur, 0);
-  const span =
-    Math.max(...kernels.map(({ ts, dur }) => ts + dur)) - Math.min(...kernels.map(({ ts }) => ts));
-  const groups = {};
-  const names = {};
-  for (const { name, dur } of kernels) {
-    const kind = kindOf(name);
-    groups[kind] = (groups[kind] ?? 0) + dur / 3e3;
-    const short = name.slice(0, 110);
-    names[short] ??= { ms: 0, count: 0 };
-    names[short].ms += dur / 3e3;
-    names[short].count += 1 / 3;
-  }
-  const top = Object.entries(names)
-    .sort((a, b) => b[1].ms - a[1].ms)
-    .slice(0, 45)
-    .map(([name, { ms, count }]) => `${ms.toFixed(3)} ms ${count.toFixed(0)}x ${name}`);
-  return {
-    launches: kernels.length / 3,
-    busyMs: busy / 3e3,
-    idleShare: 1 - busy / span,
-    groups,
-    top,
-  };
-}
-
-function kindOf(name) {
-  if (
-    /add_norm|gated_silu|rotate_split|unit_distance|column_sum|adamw|grad_squares|clip_factor|modulate|_boxes|cut_bytes|gaussian|squared_error|planes/.test(
-      name,
-    )
-  )
-    return "ours";
-  if (/fmha|flash|sdpa|attention|mha/i.test(name)) return "attention";
-  if (/conv|fprop|dgrad|wgrad|implicit|cudnn|nhwc|nchw/i.test(name)) return "convolution";
-  if (/gemm|nvjet|cutlass|cublas|splitK/i.test(name)) return "gemm";
-  if (/Memcpy|Memset/.test(name)) return "copy";
-  return "elementwise";
 }
 
 /** Attention alone, forward and backward, by the kinds of kernel libtorch has. */
