@@ -90,6 +90,7 @@ race() {
   PROFILE=1 each speed.mjs 60 "train-lpips" "train"
   each speed.mjs 60 encode decode roundtrip
   SELF_ATTENTION=256 each speed.mjs 60 "train" encode
+  SELF_ATTENTION=256 ATTENTION_FORM=warps each speed.mjs 60 "train" encode
   each speed.mjs 60 "curves plain" "curves graph"
   for name in train-lpips train; do
     touch "$work/gate.$name"
@@ -139,6 +140,15 @@ scaling() {
 }
 
 attention() { each speed.mjs 90 attention; }
+
+# Our attention kernel beside libtorch's, after build: checks, each way's time, steps with it and without. About a minute and a half.
+own_attention() {
+  each kernels.mjs 60 attention
+  SELF_ATTENTION=256 PROFILE=1 each speed.mjs 60 "train"
+  SELF_ATTENTION=0 each speed.mjs 60 "train" encode
+  SELF_ATTENTION=256 each speed.mjs 60 "train" encode "curves graph"
+  SELF_ATTENTION=256 ATTENTION_FORM=warps each speed.mjs 60 "train" encode
+}
 
 train() {
   vitok train "$root/configs/s-b-16-256.yaml" --out "$work/run" \

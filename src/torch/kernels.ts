@@ -76,7 +76,9 @@ export function loadKernel(
 }
 
 function compile(file: string, device: string, constants: readonly string[]): ArrayBuffer {
-  const architecture = `--gpu-architecture=sm_${deviceTraits(device).capability}`;
+  const { capability } = deviceTraits(device);
+  const suffix = capability === 90 ? "a" : ""; // Hopper's own words, which its successors do not know
+  const architecture = `--gpu-architecture=sm_${capability}${suffix}`;
   const options = [architecture, "--std=c++17", ...constants];
   const source = ["common.h", `${file}.cu`].map(sourceOf).join("\n");
   const hash = createHash("sha256")

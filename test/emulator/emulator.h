@@ -51,9 +51,11 @@ inline float __shfl_xor_sync(unsigned, float x, int offset) {
   waitForWarp();
   return exchange[2 * (self ^ offset) + half];
 }
+inline unsigned __shfl_xor_sync(unsigned all, unsigned x, int offset) { return __float_as_uint(__shfl_xor_sync(all, __uint_as_float(x), offset)); }
 
 // The tensor cores' words, as native/kernels/attention.h has them for a GPU: what each lane holds is PTX's layout.
-#define SHARED_MEMORY(name) static unsigned char name[256 << 10]
+alignas(1024) static unsigned char sharedMemory[256 << 10];
+#define SHARED_MEMORY(name) unsigned char* name = sharedMemory
 inline void __syncwarp() { waitForWarp(); }
 inline float power2(float x) { return exp2f(x); }
 static uint64_t held[2][1024][6];
@@ -89,6 +91,53 @@ inline void multiplyAdd(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsi
     for (int k = 0; k < 16; k++)
       c[i] += half(all[row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2], k) * half(all[column * 4 + k % 8 / 2][4 + k / 8], k);
   }
+}
+
+// The words of native/kernels/warpgroup.h. Products are done where they begin, so a wait that is missing is not seen.
+inline unsigned sharedAddress(const void* from) { return static_cast<unsigned>(static_cast<const unsigned char*>(from) - sharedMemory); }
+/// A number of swizzled rows of 128 bytes that a matrix descriptor tells of.
+inline float elementAt(uint64_t tile, int row, int column) {
+  unsigned address = static_cast<unsigned>(tile & 0x3fff) * 16 + row / 8 * static_cast<unsigned>(tile >> 32 & 0x3fff) * 16 + row % 8 * 128 + column * 2;
+  address ^= (address >> 7 & 7) << 4;
+  unsigned short bits;
+  memcpy(&bits, sharedMemory + address, 2);
+  return tile >> 62 == 1 ? __uint_as_float(static_cast<unsigned>(bits) << 16) : NAN;
+}
+inline int rowInGroup(int i) { return threadNumber() / 32 % 4 * 16 + threadNumber() % 32 / 4 + i / 2 * 8; }
+inline void multiplyStep(float (&sums)[8][4], uint64_t a, uint64_t b, int adds) {
+  for (int t = 0; t < 8; t++)
+    for (int i = 0; i < 4; i++) {
+      float sum = adds ? sums[t][i] : 0.0f;
+      for (int k = 0; k < 16; k++) sum += elementAt(a, rowInGroup(i), k) * elementAt(b, 8 * t + threadNumber() % 4 * 2 + i % 2, k);
+      sums[t][i] = sum;
+    }
+}
+inline void multiplyStep(float (&sums)[8][4], const unsigned (&a)[4], uint64_t b) {
+  const uint64_t mine[4] = {a[0], a[1], a[2], a[3]};
+  const auto* all = gather(mine);
+  const int lane = threadNumber() % 32;
+  for (int t = 0; t < 8; t++)
+    for (int i = 0; i < 4; i++)
+      for (int k = 0; k < 16; k++) {
+        const unsigned word = static_cast<unsigned>(all[lane / 4 * 4 + k % 8 / 2][i / 2 + k / 8 * 2]);
+        sums[t][i] += __uint_as_float(k % 2 ? word & 0xffff0000u : word << 16) * elementAt(b, k, 8 * t + lane % 4 * 2 + i % 2);
+      }
+}
+inline void begin() {}
+inline void commit() {}
+template <int left> inline void wait() {}
+inline void settle(float (&)[8][4]) {}
+inline void showStores() {}
+template <int count> inline void keepRegisters() {}
+template <int count> inline void takeRegisters() {}
+static int arrived[16], rounds[16];
+inline void barrierArrive(int barrier, int threads) {
+  if (++arrived[barrier] == threads) arrived[barrier] = 0, rounds[barrier]++;
+}
+inline void barrierSync(int barrier, int threads) {
+  const int round = rounds[barrier];
+  barrierArrive(barrier, threads);
+  while (rounds[barrier] == round) waitForWarp();
 }
 
 // How the emulator calls a kernel whose arguments it does not know.

@@ -3,6 +3,7 @@
 import {
   deviceTraits,
   float,
+  int,
   type Layout,
   loadKernel,
   type Plan,
@@ -18,13 +19,18 @@ import { rotatedHeadsTwin, rotateProduct } from "./rotated-heads.js";
 
 /** More tokens do not fit in a multiprocessor's shared memory, with their gradients. */
 const mostTokens = 256;
-/** Off: its present form, of twice the warps, agrees in the emulator and has not run on a GPU yet. */
+/** Off: the present forms agree in the emulator and have not run on a GPU yet. */
 let limit = 0;
 
+/** "hopper" multiplies by four warps together, "warps" by each alone; one of them goes when both have run on a GPU. */
+type Form = "hopper" | "warps";
+let form: Form = "hopper";
+
 /** For checks and benchmarks: the kernel takes up to so many tokens. Returns what was set. */
-export function setSelfAttention(tokens = mostTokens): number {
+export function setSelfAttention(tokens = mostTokens, chosen: Form = "hopper"): number {
   const before = limit;
   limit = Math.min(tokens, mostTokens);
+  form = chosen;
   return before;
 }
 
@@ -44,23 +50,60 @@ function attend([q, k, v]: readonly [Tensor, Tensor, Tensor]): Tensor {
 
 function fitsKernel(all: Tensor, heads: number): boolean {
   const headDim = all.size(-1) / 3 / heads;
-  const { capability } = deviceTraits(all.device);
-  if (capability < 90 || capability >= 120) return false; // others have less shared memory than 227 KiB
-  return all.dtype === "bfloat16" && all.size(1) <= limit && (headDim === 32 || headDim === 64);
+  if (all.dtype !== "bfloat16" || all.size(1) > limit || headDim !== 64) return false;
+  return deviceTraits(all.device).capability === 90; // whose words the kernels use
 }
 
 const keys = 64; // that the kernels look at together
 
+interface Kernels {
+  readonly files: readonly [string, string];
+  readonly constants: Readonly<Record<string, number>>;
+  readonly block: readonly [number, number];
+  /** Bytes, forward and backward, for rows in shared memory. */
+  readonly shared: readonly [number, number];
+  /** Blocks of the backward pass. */
+  readonly blocks: number;
+}
+
+function kernelsOf(device: string, heads: number, tokens: number, headDim: number): Kernels {
+  const rows = Math.ceil(tokens / keys) * keys;
+  if (form === "hopper") {
+    const part = 2 * rows * headDim;
+    return {
+      files: ["hopper-attention", "hopper-attention-backward"],
+      constants: {},
+      block: [256, 384],
+      shared: [3 * part, 3 * 2 * part + 4 * 4 * rows + 2 * 8 * 3 * headDim * 4],
+      blocks: Math.min(heads, deviceTraits(device).multiprocessors),
+    };
+  }
+  const rowBytes = 2 * (headDim + 8); // a row begins 16 bytes after the end of the last
+  return {
+    files: ["attention", "attention-backward"],
+    constants: { W: headDim },
+    block: [256, 512],
+    shared: [
+      3 * rows * rowBytes,
+      rows * (4 * rowBytes + 2 * 2 * (keys + 8) + 2 * 4) + 2 * 16 * headDim * 4,
+    ],
+    blocks: heads,
+  };
+}
+
 function planOf(all: Tensor, bias: Tensor, heads: number): Plan {
   const { shape, dtype, device } = all;
-  return planFor(`self-attention ${shape} ${heads} ${bias.dtype} ${device}`, () => {
+  return planFor(`self-attention ${form} ${shape} ${heads} ${bias.dtype} ${device}`, () => {
     const [batch, tokens, columns] = shape as [number, number, number];
     const headDim = columns / 3 / heads;
-    const constants = { N: tokens, H: heads, W: headDim, ...bitsOf(all, bias) };
-    const rows = Math.ceil(tokens / keys) * keys;
-    const rowBytes = 2 * (headDim + 8); // a row begins 16 bytes after the end of the last
+    const { files, constants, block, shared, blocks } = kernelsOf(
+      device,
+      batch * heads,
+      tokens,
+      headDim,
+    );
+    const known = { N: tokens, H: heads, ...constants, ...bitsOf(all, bias) };
     const scale = float(headDim ** -0.5);
-    const grid = [batch * heads] as const;
     const out: Layout = { shape: [batch, tokens, columns / 3], dtype };
     const table: Layout = { shape: [tokens, headDim / 2], dtype: "float32" };
     return {
@@ -73,8 +116,8 @@ function planOf(all: Tensor, bias: Tensor, heads: number): Plan {
         buffers: { out, logSums: { shape: [batch, heads, tokens], dtype: "float32" } },
         steps: [
           {
-            kernel: loadKernel("attention", "attention", device, constants),
-            ...{ grid, block: [256], shared: 3 * rows * rowBytes },
+            kernel: loadKernel(files[0], "attention", device, known),
+            ...{ grid: [batch * heads], block: [block[0]], shared: shared[0] },
             args: ["all", "bias", "cos", "sin", "out", "logSums", scale],
           },
         ],
@@ -88,12 +131,12 @@ function planOf(all: Tensor, bias: Tensor, heads: number): Plan {
         },
         steps: [
           {
-            kernel: loadKernel("attention-backward", "attention_backward", device, constants),
-            ...{ grid, block: [512] },
-            shared: rows * (4 * rowBytes + 2 * 2 * (keys + 8) + 2 * 4) + 2 * 16 * headDim * 4,
+            kernel: loadKernel(files[1], "attention_backward", device, known),
+            ...{ grid: [blocks], block: [block[1]], shared: shared[1] },
             args: [
               ...["d.out", "all", "bias", "cos", "sin", "out", "logSums", "gradient", "parts"],
               scale,
+              ...(form === "hopper" ? [int(batch * heads)] : []),
             ],
           },
           columnSum(device, { parts: "parts", sums: "sums", count: batch, columns }),
