@@ -61,6 +61,7 @@ describe.skipIf(!isLinux)("a kernel gives its twin's outputs and gradients:", ()
     "boxes",
     "bytes",
     "gaussian",
+    "similarity",
     "inference",
     "adamw",
   ])("%s", { timeout: 300_000 }, (name) => {

@@ -7,6 +7,7 @@ import { gaussian } from "./kernels/gaussian.mjs";
 import { dist, failures, say } from "./kernels/harness.mjs";
 import { adamw, graph } from "./kernels/optimizer.mjs";
 import { lpips, unitDistance } from "./kernels/perceptual.mjs";
+import { similarityCase } from "./kernels/similarity.mjs";
 import {
   addNormCase,
   copy,
@@ -29,6 +30,7 @@ const cases = {
   bytes,
   gaussian,
   lpips,
+  similarity: similarityCase,
   adamw,
   graph,
   inference,

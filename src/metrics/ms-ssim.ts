@@ -2,7 +2,7 @@
 // coarsest. What a window is stands in ssim.ts.
 import { avgPool2d, type Tensor } from "../torch/index.js";
 import { type PictureMetric, pictureMetric } from "./metric.js";
-import { byParts, prepare, type SsimBorder, type SsimOptions, ssimMaps, ssimOf } from "./ssim.js";
+import { type SsimBorder, type SsimOptions, similarity } from "./ssim.js";
 
 /** exponents, fine to coarse */
 const weights = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
@@ -15,20 +15,20 @@ const minimumSize = 11 * 2 ** (weights.length - 1); // pixels: one window at the
 export function msSsim({ border = "reflect" }: SsimOptions = {}): PictureMetric {
   return pictureMetric("MS-SSIM", (real, fake) => {
     requireSize(real);
-    return byParts(real, fake, (x, y) => msSsimOf(x, y, border));
+    return msSsimOf(real, fake, border);
   });
 }
 
-/** x, y [N, 3, H, W] in 0..255 -> [N] */
+/** x, y float32 [N, 3, H, W] in 0..255, whose halves float32 holds exactly -> [N] */
 function msSsimOf(x: Tensor, y: Tensor, border: SsimBorder): Tensor {
-  let [real, fake] = [x, y].map((pictures) => prepare(pictures, "valid")) as [Tensor, Tensor];
+  let [real, fake] = [x, y];
   const factors = weights.map((weight, scale) => {
     if (scale > 0) [real, fake] = [halve(real), halve(fake)];
     const isCoarsest = scale === weights.length - 1;
-    const similarity = isCoarsest
-      ? ssimOf(prepare(real, border), prepare(fake, border))
-      : ssimMaps(real, fake).structure.mean([1, 2, 3]);
-    return similarity.clamp(0).pow(weight);
+    const mean = isCoarsest
+      ? similarity(real, fake, border).whole
+      : similarity(real, fake, "valid").structure;
+    return mean.clamp(0).pow(weight);
   });
   return factors.reduce((product, factor) => product.mul(factor));
 }

@@ -1,6 +1,7 @@
 // Structural similarity (Wang 2004): 11 x 11 Gaussian of sigma 1.5, K 0.01 and 0.03, range 255, each colour by itself, then
 // the mean. In float64: a variance is a small difference of large numbers. Legend: N pictures, H W pixels.
-import { call, cat, scope, Tensor } from "../torch/index.js";
+import { call, cat, scope, stack, Tensor } from "../torch/index.js";
+import { suitsSimilarity, sumsOfSimilarity } from "./fused-similarity.js";
 import { type PictureMetric, pictureMetric } from "./metric.js";
 
 const windowSize = 11;
@@ -22,7 +23,7 @@ export interface SsimOptions {
 export function ssim({ border = "reflect" }: SsimOptions = {}): PictureMetric {
   return pictureMetric("SSIM", (real, fake) => {
     requireWindow(real);
-    return byParts(real, fake, (x, y) => ssimOf(prepare(x, border), prepare(y, border)));
+    return similarity(real, fake, border).whole;
   });
 }
 
@@ -35,13 +36,37 @@ function requireWindow(pictures: Tensor): void {
   );
 }
 
+/** Means over colours and windows, float64 [N] each. */
+export interface Similarity {
+  readonly whole: Tensor;
+  /** Its second factor alone, without that of luminance. */
+  readonly structure: Tensor;
+}
+
+/** real, fake float32 [N, 3, H, W] in 0..255 */
+export function similarity(real: Tensor, fake: Tensor, border: SsimBorder): Similarity {
+  const means = suitsSimilarity(real, fake)
+    ? meansByKernel(real, fake, border)
+    : byParts(real, fake, (x, y) => similarityTwin(prepare(x, border), prepare(y, border)));
+  const [whole, structure] = means.unbind(1) as [Tensor, Tensor];
+  return { whole, structure };
+}
+
+function meansByKernel(real: Tensor, fake: Tensor, border: SsimBorder): Tensor {
+  const [, channels, height, width] = real.shape as [number, number, number, number];
+  const lost = border === "reflect" ? 0 : windowSize - 1;
+  const weights = Tensor.from(gaussian, [windowSize], { dtype: "float64", device: real.device });
+  const sums = sumsOfSimilarity([real, fake], weights, { isMirrored: border === "reflect" });
+  return sums.div(channels * (height - lost) * (width - lost));
+}
+
 const valuesAtOnce = 1 << 22; // of a GPU: about 1 GiB of float64 maps
 
 /**
  * Some pictures at a time, so that memory does not grow with their number: on a CPU one, whose maps then stay in its
- * caches; on a GPU as many as fill it. real, fake [N, 3, H, W] -> what `score` makes of them, [N].
+ * caches; on a GPU as many as fill it. real, fake [N, 3, H, W] -> what `score` makes of them, [N, ...].
  */
-export function byParts(
+function byParts(
   real: Tensor,
   fake: Tensor,
   score: (real: Tensor, fake: Tensor) => Tensor,
@@ -57,19 +82,22 @@ export function byParts(
 }
 
 /** [N, 3, H, W] -> float64, with a mirrored border where the windows may leave the picture. */
-export function prepare(pictures: Tensor, border: SsimBorder): Tensor {
+function prepare(pictures: Tensor, border: SsimBorder): Tensor {
   const exact = pictures.to({ dtype: "float64" });
   return border === "valid" ? exact : call("reflection_pad2d", exact, Array(4).fill(radius));
 }
 
-/** x, y float64 [N, 3, H, W] -> [N], means over colours and windows */
-export function ssimOf(x: Tensor, y: Tensor): Tensor {
+/** x, y float64 [N, 3, H, W] -> [N, 2]: similarity and structure */
+function similarityTwin(x: Tensor, y: Tensor): Tensor {
   const { luminance, structure } = ssimMaps(x, y);
-  return luminance.mul(structure).mean([1, 2, 3]);
+  return stack([luminance.mul(structure), structure].map((map) => map.mean([1, 2, 3]))).transpose(
+    0,
+    1,
+  );
 }
 
 /** x, y float64 [N, 3, H, W] -> the two factors of the similarity, one a window: [N, 3, H - 10, W - 10] */
-export function ssimMaps(x: Tensor, y: Tensor): { luminance: Tensor; structure: Tensor } {
+function ssimMaps(x: Tensor, y: Tensor): { luminance: Tensor; structure: Tensor } {
   const moments = cat([x, y, x.square().add(y.square()), x.mul(y)], 1); // [N, 12, H, W]
   const [meanX, meanY, meanSquares, meanXY] = blur(moments).chunk(4, 1) as Four<Tensor>;
   const product = meanX.mul(meanY);
