@@ -55,7 +55,7 @@ each() {
   done
 }
 
-kernels() { each kernels.mjs 90 copy add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian lpips adamw graph inference tower; }
+kernels() { each kernels.mjs 90 copy add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian similarity lpips adamw graph inference tower; }
 
 speed() {
   for round in 1 2; do
@@ -85,7 +85,7 @@ opponent() {
 race() {
   [ "${OPPONENT:-}" ] || opponent
   [ "${BUILT:-}" ] || build
-  each kernels.mjs 60 add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian lpips adamw inference tower
+  each kernels.mjs 60 add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian similarity lpips adamw inference tower
   for _ in $(seq 120); do [ -e "$work/gate.train.ready" ] && break; sleep 0.5; done
   PROFILE=1 each speed.mjs 60 "train-lpips" "train"
   each speed.mjs 60 encode decode roundtrip
