@@ -1,4 +1,4 @@
-// Sums gradients over a process group while the backward pass still runs. Leaves are joined in flat buckets; a hook at each leaf
+// Averages gradients over a process group while the backward pass still runs. Leaves are joined in flat buckets; a hook at each leaf
 // counts, and a bucket whose leaves all have their gradient is copied together and sent. No JavaScript takes part.
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
@@ -31,25 +31,26 @@ struct Bucket {
 struct Reducer {
   c10::intrusive_ptr<c10d::ProcessGroup> group;
   std::vector<Bucket> buckets;
-  double scale = 1;
   bool isScattered = false, isArmed = false, overlaps = true;
   size_t next = 0;
   std::mutex mutex;  // on a GPU the hooks run on the thread of its backward pass
 
+  /// NCCL averages as it sums; Gloo cannot, so that the parts are divided before.
   void send(Bucket& bucket) {
     at::NoGradGuard noGrad;
-    for (size_t i = 0; i < bucket.leaves.size(); i++) {
-      const at::Tensor& gradient = bucket.leaves[i].grad();
-      if (gradient.defined()) at::mul_out(bucket.views[i], gradient, at::scalar_tensor(scale, gradient.options().device(at::kCPU)));
-      else bucket.views[i].zero_();
-    }
+    std::vector<at::Tensor> gradients;
+    for (const at::Tensor& leaf : bucket.leaves) gradients.push_back(leaf.grad().defined() ? leaf.grad() : at::zeros_like(leaf));
+    at::_foreach_copy_(bucket.views, gradients);
+    bool averages = bucket.flat.is_cuda();
+    if (!averages) bucket.flat.div_(group->getSize());
+    c10d::ReduceOp op = averages ? c10d::ReduceOp::AVG : c10d::ReduceOp::SUM;
     if (isScattered) {
       int64_t share = bucket.flat.numel() / group->getSize();
       at::Tensor own = bucket.flat.narrow(0, group->getRank() * share, share);
-      bucket.work = group->_reduce_scatter_base(own, bucket.flat, c10d::ReduceScatterOptions());
+      bucket.work = group->_reduce_scatter_base(own, bucket.flat, {op});
     } else {
       std::vector<at::Tensor> tensors{bucket.flat};
-      bucket.work = group->allreduce(tensors, c10d::AllreduceOptions());
+      bucket.work = group->allreduce(tensors, {op});
     }
     bucket.isSent = true;
   }
@@ -115,12 +116,11 @@ static std::shared_ptr<Reducer> reducerOf(const Call& call) {
   return std::static_pointer_cast<Reducer>(all[handle]);
 }
 
-/// createReducer(group, buckets: { flat, leaves }[], { scale, isScattered, overlaps, alignment }) -> handle. A flat tensor holds its
+/// createReducer(group, buckets: { flat, leaves }[], { isScattered, overlaps, alignment }) -> handle. A flat tensor holds its
 /// leaves one after another, each from a multiple of `alignment` elements on, and may be longer.
 static napi_value createReducer(const Call& call) {
   auto reducer = std::make_shared<Reducer>();
   reducer->group = c10d::resolve_process_group(toString(call.env, call[0]));
-  reducer->scale = toDouble(call.env, property(call.env, call[2], "scale"));
   reducer->isScattered = toBool(call.env, property(call.env, call[2], "isScattered"));
   reducer->overlaps = toBool(call.env, property(call.env, call[2], "overlaps"));
   int64_t alignment = toInt(call.env, property(call.env, call[2], "alignment"));

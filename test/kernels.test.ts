@@ -1,13 +1,17 @@
 // The CUDA kernels without a GPU: test/emulator/ runs their threads on the host, and the same checks that run on a GPU
 // (scripts/gpu/kernels/) compare outputs and gradients with the plain twins: 1e-4 in float32, 1e-2 in bfloat16.
-// And a run that learns on kernels, with the step that runs ahead, against one on libtorch's operators: losses within 1e-5.
+// And a run that learns on kernels, with the step that runs ahead, against one on libtorch's operators, alone and as two processes
+// over Gloo, each with all of the optimizer or its share: losses, and weights and the optimizer's state as the relative L2 norm
+// of the difference, within 1e-5.
 // Emulation shows whether the arithmetic and the indices are right; not races between blocks, and no speed.
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { relativeDifference } from "./relative-difference.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "vitok-emulator-"));
@@ -107,22 +111,49 @@ describe.skipIf(!isLinux)("a run on kernels", () => {
     writeFileSync(recipe, JSON.stringify(sections)); // YAML holds JSON
   });
 
-  test("has the losses and gradients of one without, and goes on from its checkpoint bit for bit", {
-    timeout: 300_000,
-  }, () => {
-    const [fused, plain] = [train("fused"), train("plain", "--set", "train.kernels=off")];
-    const [actual, expected] = [lossesOf(fused), lossesOf(plain)];
+  function compare(out: string, reference: string) {
+    const [actual, expected] = [lossesOf(out), lossesOf(reference)];
     expect(actual).toHaveLength(8);
     for (const [i, { step, loss, gradNorm }] of expected.entries()) {
       expect(actual[i]!.step).toBe(step);
       expect(Math.abs(actual[i]!.loss / loss - 1)).toBeLessThan(1e-5);
       expect(Math.abs(actual[i]!.gradNorm / gradNorm - 1)).toBeLessThan(1e-5);
     }
-    const weights = () => readFileSync(join(fused, "model/model.safetensors"));
-    const before = weights();
-    rmSync(join(fused, "model"), { recursive: true });
-    rmSync(join(fused, "checkpoints/step-0000008"), { recursive: true });
-    train("fused", "--resume");
-    expect(weights().equals(before)).toBe(true);
+  }
+
+  /** Takes the end away, and lets the run go on from its checkpoint at step 4. */
+  function resume(out: string, ...more: string[]) {
+    rmSync(join(out, "model"), { recursive: true });
+    rmSync(join(out, "checkpoints/step-0000008"), { recursive: true });
+    train(basename(out), "--resume", ...more);
+  }
+  const weightsOf = (out: string) => readFileSync(join(out, "model/model.safetensors"));
+
+  let plain = "";
+  test("has the losses and gradients of one without, and goes on from its checkpoint bit for bit", {
+    timeout: 300_000,
+  }, () => {
+    plain = train("plain", "--set", "train.kernels=off");
+    const fused = train("fused");
+    compare(fused, plain);
+    const before = weightsOf(fused);
+    resume(fused);
+    expect(weightsOf(fused).equals(before)).toBe(true);
+  });
+
+  test("is the same over two processes, also where it goes on with a share of the optimizer each", {
+    timeout: 300_000,
+  }, () => {
+    const together = ["--nproc", "2", "--set", "train.accumulate=1"];
+    const two = train("two", ...together);
+    compare(two, plain);
+    const [step, other] = [two, plain].map((run) => join(run, "checkpoints/step-0000008"));
+    const expectSame = () => {
+      for (const name of ["model", "optimizer"])
+        expect(relativeDifference(step!, other!, name)).toBeLessThan(1e-5);
+    };
+    expectSame();
+    resume(two, ...together, "--set", "train.shardOptimizer=true");
+    expectSame();
   });
 });

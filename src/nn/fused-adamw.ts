@@ -1,6 +1,6 @@
 // AdamW with clipping for a GPU: all parameters in one launch, float32 masters beside bfloat16 working copies, and a moving
 // average where one is wanted. The plain twin is adamw.ts with clip.ts and ema.ts; the state has the same names, so a run may
-// go on with either.
+// go on with either. One of several processes may update its share of them all: who brings the shares together is train/'s.
 import {
   call,
   type DType,
@@ -17,6 +17,16 @@ import {
   zeros,
 } from "../torch/index.js";
 import type { AdamWOptions } from "./adamw.js";
+import {
+  chunk,
+  type FlatLayout,
+  layOut,
+  type Piece,
+  type Share,
+  type Slot,
+  tablesOf,
+  viewOf,
+} from "./flat-layout.js";
 import { setWorking, working } from "./working.js";
 
 export interface FusedAdamWOptions extends AdamWOptions {
@@ -24,23 +34,15 @@ export interface FusedAdamWOptions extends AdamWOptions {
   dtype?: DType;
   /** Tensors that follow the learning parameters of the same names: average <- decay average + (1 - decay) parameter. */
   averages?: Readonly<Record<string, Tensor>> | undefined;
+  /** Updates this part of the flat tensors only, and holds the moments of that. Default: all of it. */
+  share?: Share;
 }
-
-/** A parameter's place in the flat tensors. */
-interface Slot {
-  readonly name: string;
-  readonly parameter: Tensor;
-  readonly offset: number;
-  readonly count: number;
-}
-
-const chunk = 8192; // elements that a block of threads takes
-export const aligned = 64; // each tensor starts at a multiple of 128 bytes, as matrix products like it
 
 export class FusedAdamW {
-  readonly #slots: Slot[];
+  readonly #layout: FlatLayout;
   readonly #options: Required<Omit<FusedAdamWOptions, "averages">>;
   readonly #device: string;
+  /** Of all parameters, the moments aside: those are of this share. */
   readonly #flat: {
     readonly master: Tensor;
     readonly expAvg: Tensor;
@@ -66,29 +68,22 @@ export class FusedAdamW {
   ) {
     this.#options = {
       ...{ betas: [0.9, 0.95], eps: 1e-8, weightDecay: 1e-4, dtype: "bfloat16" },
-      ...options,
+      ...{ share: { index: 0, count: 1 }, ...options },
     };
-    let offset = 0;
-    this.#slots = [...parameters]
-      .filter(([, parameter]) => parameter.requiresGrad)
-      .map(([name, parameter]) => {
-        const slot = { name, parameter, offset, count: parameter.numel };
-        offset += Math.ceil(slot.count / aligned) * aligned;
-        return slot;
-      });
-    this.#device = this.#slots[0]!.parameter.device;
+    this.#layout = layOut(parameters, this.#options.share);
+    const { slots, total, part, pieces } = this.#layout;
+    this.#device = slots[0]!.parameter.device;
     const device = this.#device;
-    const flat = (dtype: DType = "float32") => zeros([offset], { device, dtype });
+    const flat = (count: number, dtype: DType = "float32") => zeros([count], { device, dtype });
     this.#flat = keep({
-      ...{ master: flat(), expAvg: flat(), expAvgSq: flat(), working: flat(this.#options.dtype) },
-      ...(averages ? { average: flat() } : {}),
+      ...{ master: flat(total), working: flat(total, this.#options.dtype) },
+      ...{ expAvg: flat(part), expAvgSq: flat(part) },
+      ...(averages ? { average: flat(total) } : {}),
     });
     this.#state = keep(zeros([3], { device }));
     this.#rates = keep(zeros([2], { device }));
-    this.#tables = tablesOf(this.#slots, device);
-    this.#copies = scope(() =>
-      noGrad(() => this.#slots.map((slot) => this.#adopt(slot, averages))),
-    );
+    this.#tables = tablesOf(pieces, device);
+    this.#copies = scope(() => noGrad(() => slots.map((slot) => this.#adopt(slot, averages))));
     this.#setCopies(true);
     this.refresh();
   }
@@ -96,17 +91,17 @@ export class FusedAdamW {
   /** Points a parameter, and its average, at their places in the flat tensors; makes the working copy. */
   #adopt(slot: Slot, averages: FusedAdamWOptions["averages"]): Tensor {
     const move = (tensor: Tensor, flat: Tensor) => {
-      const place = view(flat, slot);
+      const place = viewOf(flat, slot);
       place.copy_(tensor);
       call("set_.source_Tensor", tensor, place);
     };
     move(slot.parameter, this.#flat.master);
     if (this.#flat.average) move(averages![slot.name]!, this.#flat.average);
-    return keep(view(this.#flat.working, slot).detach()).requiresGrad_();
+    return keep(viewOf(this.#flat.working, slot).detach()).requiresGrad_();
   }
 
   #setCopies(on: boolean): void {
-    for (const [i, { parameter }] of this.#slots.entries())
+    for (const [i, { parameter }] of this.#layout.slots.entries())
       setWorking(parameter, on ? this.#copies[i] : undefined);
   }
 
@@ -141,13 +136,13 @@ export class FusedAdamW {
    */
   clip(maxNorm: number): Tensor {
     const { parts } = this.#tables;
-    const count = parts.numel;
     return noGrad(() => {
       scope(() => {
         const { gradients, blocks, counts, kinds } = this.#gradients();
         const squares = [gradients, blocks, counts, kinds, parts];
-        launch(this.#kernel("grad_squares"), size(count), squares);
-        const factor = [parts, int(count), float(maxNorm), this.#state];
+        launch(this.#kernel("grad_squares"), size(parts.numel), squares);
+        const all = this.sumShares(parts);
+        const factor = [all, int(all.numel), float(maxNorm), this.#state];
         launch(this.#kernel("clip_factor"), size(1), factor);
       });
       return this.#state.narrow(0, 1, 1);
@@ -157,9 +152,10 @@ export class FusedAdamW {
   /** One update, after clip(). */
   update(): void {
     const { betas, eps, weightDecay } = this.#options;
-    const { master, expAvg, expAvgSq, working: copies, average = master } = this.#flat;
+    const { expAvg, expAvgSq } = this.#flat;
     noGrad(() =>
       scope(() => {
+        const { master, working: copies, average = master } = this.#own();
         const { gradients, blocks, counts, kinds } = this.#gradients();
         launch(this.#kernel("adamw"), size(this.#tables.parts.numel), [
           ...[gradients, blocks, counts, kinds, this.#tables.offsets],
@@ -170,15 +166,46 @@ export class FusedAdamW {
     );
   }
 
+  /** This share of the flat tensors of all parameters. */
+  #own() {
+    const { index } = this.#options.share;
+    const { part } = this.#layout;
+    const { master, working: copies, average } = this.#flat;
+    const own = (flat: Tensor) => flat.narrow(0, index * part, part);
+    const also = average ? { average: own(average) } : {};
+    return { master: own(master), working: own(copies), ...also };
+  }
+
   #gradients() {
-    const gradients = this.#slots.map(({ parameter }) => working(parameter).grad ?? parameter.grad);
+    const gradients = this.#layout.pieces.map((piece) => this.gradientOf(piece));
     const { blocks, counts } = this.#tables;
     return { gradients, blocks, counts, kinds: this.#kindsOf(gradients) };
   }
 
+  /** Where a piece's gradient lies; for one that is not a whole parameter the heir says where. */
+  protected gradientOf({ slot: { parameter } }: Piece): Tensor | null {
+    return working(parameter).grad ?? parameter.grad;
+  }
+
+  /** The numbers whose sum is the gradients' square, of all shares. */
+  protected sumShares(squares: Tensor): Tensor {
+    return squares;
+  }
+
+  /** All of a moment, whose part of this share is given. */
+  protected wholeMoment(part: Tensor): Tensor {
+    return part;
+  }
+
+  /** For an heir that brings shares together. */
+  protected get flat() {
+    const { master, working: copies, average } = this.#flat;
+    return { ...this.#layout, master, working: copies, average, dtype: this.#options.dtype };
+  }
+
   /** Where the last backward pass left gradients: the working copies, or parameters that are computed with as they are. */
   protected leaves(): [name: string, leaf: Tensor][] {
-    const all = this.#slots.map(({ name, parameter }): [string, Tensor] => {
+    const all = this.#layout.slots.map(({ name, parameter }): [string, Tensor] => {
       const copy = working(parameter);
       return [name, copy.grad ? copy : parameter];
     });
@@ -187,17 +214,17 @@ export class FusedAdamW {
 
   #kernel(name: string): Kernel {
     return loadKernel("adamw", name, this.#device, {
-      ...{ COUNT: this.#slots.length, CHUNK: chunk },
+      ...{ COUNT: this.#layout.pieces.length, CHUNK: chunk },
       ELEMENT_BITS: this.#options.dtype === "bfloat16" ? 16 : 32,
       HAS_AVERAGE: Number(this.#flat.average !== undefined),
     });
   }
 
-  /** For each tensor: bit 0 decays (matrices only), bit 1 has a float32 gradient. Made anew where a dtype changed. */
+  /** For each piece: bit 0 decays (matrices only), bit 1 has a float32 gradient. Made anew where a dtype changed. */
   #kindsOf(gradients: readonly (Tensor | null)[]): Tensor {
-    const kinds = this.#slots.map(
-      ({ parameter }, i) =>
-        Number(parameter.ndim > 1) +
+    const kinds = this.#layout.pieces.map(
+      ({ slot }, i) =>
+        Number(slot.parameter.ndim > 1) +
         2 * Number(gradients[i]?.dtype === "float32" && this.#options.dtype !== "float32"),
     );
     const key = kinds.join();
@@ -210,19 +237,22 @@ export class FusedAdamW {
   }
 
   zeroGrad(): void {
-    for (const { parameter } of this.#slots) {
+    for (const { parameter } of this.#layout.slots) {
       parameter.grad = null;
       working(parameter).grad = null;
     }
   }
 
-  /** As AdamW's: `exp_avg.<name>`, `exp_avg_sq.<name>`, `step.<name>`. */
+  /** As AdamW's, of all parameters: `exp_avg.<name>`, `exp_avg_sq.<name>`, `step.<name>`. */
   stateDict(): Record<string, Tensor> {
     const step = this.#state.select(0, 0);
+    const [expAvg, expAvgSq] = [this.#flat.expAvg, this.#flat.expAvgSq].map((part) =>
+      this.wholeMoment(part),
+    ) as [Tensor, Tensor];
     return Object.fromEntries(
-      this.#slots.flatMap((slot) => [
-        [`exp_avg.${slot.name}`, view(this.#flat.expAvg, slot)],
-        [`exp_avg_sq.${slot.name}`, view(this.#flat.expAvgSq, slot)],
+      this.#layout.slots.flatMap((slot) => [
+        [`exp_avg.${slot.name}`, viewOf(expAvg, slot)],
+        [`exp_avg_sq.${slot.name}`, viewOf(expAvgSq, slot)],
         [`step.${slot.name}`, step],
       ]),
     );
@@ -230,16 +260,24 @@ export class FusedAdamW {
 
   /** Copies a saved state back; the masters are loaded by then. @throws an Error naming the first tensor that is missing. */
   loadStateDict(tensors: Readonly<Record<string, Tensor>>): void {
+    const find = (name: string) => {
+      const saved = tensors[name];
+      if (saved) return saved;
+      throw new Error(
+        `Expected ${name} in the optimizer's state, found none. The checkpoint is of another model.`,
+      );
+    };
+    const { expAvg, expAvgSq } = this.#flat;
     scope(() =>
       noGrad(() => {
-        for (const [name, own] of Object.entries(this.stateDict())) {
-          const saved = tensors[name];
-          if (!saved)
-            throw new Error(
-              `Expected ${name} in the optimizer's state, found none. The checkpoint is of another model.`,
-            );
-          own.copy_(saved);
-        }
+        const moments = { exp_avg: expAvg, exp_avg_sq: expAvgSq };
+        for (const [key, own] of Object.entries(moments))
+          for (const { slot, start, offset, count } of this.#layout.pieces) {
+            const saved = find(`${key}.${slot.name}`).reshape([-1]).narrow(0, start, count);
+            own.narrow(0, offset, count).copy_(saved);
+          }
+        for (const { name } of this.#layout.slots)
+          this.#state.select(0, 0).copy_(find(`step.${name}`));
       }),
     );
     this.refresh();
@@ -255,23 +293,3 @@ export class FusedAdamW {
 }
 
 const size = (grid: number): { grid: Size; block: Size } => ({ grid: [grid], block: [256] });
-
-function view(flat: Tensor, { offset, count, parameter }: Slot): Tensor {
-  return flat.narrow(0, offset, count).view(parameter.shape);
-}
-
-function tablesOf(slots: readonly Slot[], device: string) {
-  const blocks = slots.flatMap(({ count }, index) =>
-    Array.from({ length: Math.ceil(count / chunk) }, (_, i) => [index, i * chunk]).flat(),
-  );
-  const counts = slots.map(({ count }) => count);
-  const offsets = slots.map(({ offset }) => BigInt(offset));
-  return scope(() =>
-    keep({
-      blocks: Tensor.from(Int32Array.from(blocks), [blocks.length / 2, 2], { device }),
-      counts: Tensor.from(Int32Array.from(counts), undefined, { device }),
-      offsets: Tensor.from(BigInt64Array.from(offsets), undefined, { device }),
-      parts: zeros([blocks.length / 2], { device }),
-    }),
-  );
-}

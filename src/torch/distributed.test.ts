@@ -12,10 +12,10 @@ test("two processes sum, share and gather; gradients are averaged while backward
   const [zero, one] = [first!, second!].map(({ stdout }) => JSON.parse(stdout.split("\n")[0]!));
   const both = {
     ...{ sum: [3, 4], avg: [0.5, 2], max: [1, 0], broadcast: [1, 7] },
-    ...{ allGather: [0, 7, 1, 7], shape: [2, 2] },
+    ...{ allGather: [0, 7, 1, 7], shape: [2, 2], all: [[0.5, 2], [2]] },
   };
-  expect(zero.collectives).toEqual({ ...both, reduceScatter: [2, 4] });
-  expect(one.collectives).toEqual({ ...both, reduceScatter: [6, 9] });
+  expect(zero.collectives).toEqual({ ...both, reduceScatter: [2, 4], averageScatter: [2, 4] });
+  expect(one.collectives).toEqual({ ...both, reduceScatter: [6, 9], averageScatter: [6, 9] });
   expect(zero.atOnce).toEqual([[10], [1]]);
 
   // Means over ranks 0 and 1: dw = 1.5, dv = 2 v rank / 2.

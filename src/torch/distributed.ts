@@ -76,9 +76,23 @@ export class ProcessGroup {
     return this.startAllReduce_(tensor, op).wait();
   }
   startAllReduce_(tensor: Tensor, op: "sum" | "avg" | "min" | "max" = "sum"): Work {
-    const isMean = op === "avg"; // Gloo has no average
+    const isMean = op === "avg" && !averages(tensor);
     const work = this.#start("all_reduce_", tensor, isMean ? "sum" : op, this.name);
     return { wait: () => (isMean ? noGrad(() => work.wait().div_(this.size)) : work.wait()) };
+  }
+
+  /** As allReduce_, of many tensors of one dtype at once. */
+  allReduceAll_(tensors: readonly Tensor[], op: "sum" | "avg" = "sum"): void {
+    if (!tensors.length) return;
+    const isMean = op === "avg" && !averages(tensors[0]!);
+    noGrad(() =>
+      scope(() => {
+        if (isMean) call<undefined>("_foreach_div_.Scalar", tensors, this.size);
+        const name = "_c10d_functional::all_reduce_coalesced_";
+        call<Tensor[]>(name, tensors, isMean ? "sum" : op, this.name);
+        for (const tensor of tensors) call("_c10d_functional::wait_tensor", tensor);
+      }),
+    );
   }
 
   /** Everyone gets process `from`'s elements, in place. */
@@ -99,15 +113,34 @@ export class ProcessGroup {
 
   /** Sums over the processes; each gets its part along the first dimension: [size n, ...] -> [n, ...] */
   reduceScatter(tensor: Tensor): Tensor {
-    return this.startReduceScatter(tensor).wait();
+    this.#requireShares(tensor);
+    return this.#start("reduce_scatter_tensor", tensor, "sum", this.size, this.name).wait();
   }
-  startReduceScatter(tensor: Tensor): Work {
+
+  /** As reduceScatter, in place and averaged: the part of this process is right afterwards, what lies around it is not. */
+  averageScatter_(tensor: Tensor): Tensor {
+    this.#requireShares(tensor);
+    return noGrad(() => {
+      const isMean = !averages(tensor);
+      if (isMean) tensor.div_(this.size);
+      const part = this.partOf(tensor);
+      const how = [isMean ? "sum" : "avg", this.size, this.name] as const;
+      return this.#start("reduce_scatter_tensor_out", tensor, ...how, part).wait();
+    });
+  }
+
+  /** This process's part along the first dimension, a view. */
+  partOf(tensor: Tensor): Tensor {
+    const count = tensor.size(0) / this.size;
+    return tensor.narrow(0, this.rank * count, count);
+  }
+
+  #requireShares(tensor: Tensor): void {
     if (tensor.size(0) % this.size)
       throw new TorchError(
         "reduceScatter",
         `Expected a first dimension that ${this.size} processes can share, received ${tensor}.`,
       );
-    return this.#start("reduce_scatter_tensor", tensor, "sum", this.size, this.name);
   }
 
   /** Returns when all have called it; `device` is where the group's tensors live. */
@@ -127,10 +160,11 @@ export class ProcessGroup {
   }
 }
 
+/** NCCL does; Gloo can only sum. */
+const averages = ({ device }: Tensor) => device.startsWith("cuda");
+
 export interface ReducerOptions {
-  /** Multiplies the gradients before they are summed. Default: 1 / size, so that the sum is the mean. */
-  readonly scale?: number;
-  /** Each process gets its share of every bucket's sum only, and the leaves' gradients are dropped. */
+  /** Each process gets its share of every bucket's mean only, and the leaves' gradients are dropped. */
   readonly isScattered?: boolean;
   /** Send while the backward pass runs; else all at once at the end. */
   readonly overlaps?: boolean;
@@ -149,13 +183,13 @@ export class Reducer {
   #handle: number;
 
   constructor(group: ProcessGroup, buckets: readonly Bucket[], options: ReducerOptions = {}) {
-    const { scale = 1 / group.size, isScattered = false, overlaps = true, alignment = 1 } = options;
+    const { isScattered = false, overlaps = true, alignment = 1 } = options;
     const handles = buckets.map(({ flat, leaves }) => ({
       flat: flat.handle,
       leaves: leaves.map((leaf) => leaf.handle),
     }));
     this.#handle = naming("Reducer", [], () =>
-      native().createReducer(group.name, handles, { scale, isScattered, overlaps, alignment }),
+      native().createReducer(group.name, handles, { isScattered, overlaps, alignment }),
     );
   }
 
@@ -164,7 +198,7 @@ export class Reducer {
     naming("Reducer.arm", [], () => native().armReducer(this.#handle));
   }
 
-  /** Waits for the sums: the leaves' gradients are views of the buckets then, or gone where they are scattered. */
+  /** Waits for the means: the leaves' gradients are views of the buckets then, or gone where they are scattered. */
   finish(): void {
     naming("Reducer.finish", [], () => native().finishReducer(this.#handle));
   }

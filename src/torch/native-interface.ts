@@ -83,7 +83,7 @@ export interface Native {
   createReducer(
     group: string,
     buckets: readonly { flat: number; leaves: readonly number[] }[],
-    options: { scale: number; isScattered: boolean; overlaps: boolean; alignment: number },
+    options: { isScattered: boolean; overlaps: boolean; alignment: number },
   ): number;
   armReducer(reducer: number): void;
   finishReducer(reducer: number): void;

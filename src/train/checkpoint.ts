@@ -1,6 +1,14 @@
 // Checkpoints: folders under checkpoints/, each a model folder with the recipe's states and state.json beside it. A folder is made
 // under another name and renamed when all of it is on disk, so what carries a checkpoint's name is whole.
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../atomic-file.js";
 import { ConfigError } from "../config-error.js";
@@ -34,9 +42,11 @@ export function saveCheckpoint(runFolder: string, recipe: Recipe, state: TrainSt
   const name = checkpointName(state.step);
   const [folder, draft] = [join(root, name), join(root, `.${name}.${process.pid}.tmp`)];
   try {
-    recipe.model.save(draft);
+    mkdirSync(draft, { recursive: true });
+    // The states first: where processes share the optimizer's, asking for it brings the weights together, too.
     for (const [name, part] of Object.entries(recipe.states))
       scope(() => writeSafetensors(join(draft, `${name}.safetensors`), part.stateDict()));
+    recipe.model.save(draft);
     const written = { ...state, numbers: recipe.numbers };
     writeFileAtomic(join(draft, "state.json"), `${JSON.stringify(written, null, 2)}\n`);
     rmSync(folder, { recursive: true, force: true });

@@ -68,9 +68,9 @@ const train = z.strictObject({
   maxGradNorm: z.number().positive().default(1),
   /** bfloat16: autocast, with float32 master weights. */
   precision: z.enum(["float32", "bfloat16"]).default("bfloat16"),
-  /** auto: on a GPU, our own kernels, and for one process the optimizer's too; off: libtorch's operators alone. */
+  /** auto: on a GPU, our own kernels; off: libtorch's operators alone. */
   kernels: z.enum(["auto", "off"]).default("auto"),
-  /** auto: one process with kernels replays its steps as one CUDA graph where it can; off: it launches them one by one. */
+  /** auto: with kernels, steps are replayed as one CUDA graph where they can be; off: launched one by one. */
   graph: z.enum(["auto", "off"]).default("auto"),
   /** Recompute activations in the backward pass instead of keeping them. */
   checkpointing: z.boolean().default(false),

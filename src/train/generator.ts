@@ -20,9 +20,10 @@ import { Tokenizer } from "../tokenizer/tokenizer.js";
 import { autocast, noGrad, scope, stack, type Tensor } from "../torch/index.js";
 import type { TrainConfig } from "./config.js";
 import { evaluateGenerator } from "./evaluate-generator.js";
-import { createFusedLearner, FusedLearner, planRecording } from "./fused-learner.js";
+import { FusedLearner } from "./fused-learner.js";
 import type { GeneratorSection } from "./generator-config.js";
 import { describeLatents, posteriorOf } from "./generator-data.js";
+import { createFusedLearner, planRecording } from "./gpu-step.js";
 import { diffusionDraws, posteriorNoise } from "./keyed-noise.js";
 import { alone, createLearner, type Learner, type Together } from "./learner.js";
 import { findModelFolder } from "./model-start.js";
@@ -73,7 +74,7 @@ export class GeneratorRecipe implements Recipe {
     const learning = parameters(generator.dit);
     const fused = createFusedLearner(learning, { train, device, together, averages });
     this.optimizer = fused ?? createLearner(learning, { ...train, group: together.group });
-    const recording = planRecording(config, { device, learner: this.optimizer });
+    const recording = planRecording(config, device);
     this.notes = recording.notes;
     if (fused && recording.records) this.#recorded = this.#record(fused);
     const { t, h, w } = generator.facts.grid;
@@ -245,6 +246,7 @@ export class GeneratorRecipe implements Recipe {
 
   /** Rank 0's work: the others wait for it at their next collective. */
   async evaluate(source: Source, request: EvaluateRequest): Promise<Evaluation | undefined> {
+    if (this.optimizer instanceof FusedLearner) this.optimizer.join();
     if (request.share && request.share.part.index > 0) return undefined;
     const pipeline = { generator: this.#average, tokenizer: this.tokenizer };
     const realStats = join(this.#scratch, "real.npz");

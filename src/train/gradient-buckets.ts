@@ -1,6 +1,6 @@
-// How parameters are joined in flat buckets for the way between processes: matrices first, in the order in which a backward pass
-// reaches them, then vectors. The same on every process.
-import { keep, type Tensor, zeros } from "../torch/index.js";
+// How gradients are averaged between processes, and how parameters are joined in flat buckets for the way: matrices first, in the
+// order in which a backward pass reaches them, then vectors. The same on every process.
+import { keep, type ProcessGroup, Reducer, type Tensor, zeros, zerosLike } from "../torch/index.js";
 
 export interface ParameterBucket {
   readonly names: readonly string[];
@@ -13,7 +13,7 @@ export interface ParameterBucket {
 const bucketBytes = 25 * 2 ** 20;
 
 interface BucketOptions {
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | undefined;
   /** Each leaf begins at a multiple of so many elements. */
   readonly alignment?: number;
 }
@@ -42,6 +42,58 @@ export function makeBuckets(
 function byDType(members: Members): Members[] {
   const dtypes = [...new Set(members.map(([, leaf]) => leaf.dtype))];
   return dtypes.map((dtype) => members.filter(([, leaf]) => leaf.dtype === dtype));
+}
+
+export interface AverageOptions {
+  /** Send buckets while the backward pass runs (the default); else average the gradients where they lie, all at its end. */
+  readonly overlaps?: boolean;
+  readonly bucketBytes?: number | undefined;
+}
+
+/** Averages the gradients of leaves over a group. */
+export class GradientAverage {
+  readonly #reducer: Reducer | undefined;
+  readonly #buckets: readonly ParameterBucket[] = [];
+
+  constructor(
+    private readonly group: ProcessGroup,
+    private readonly leaves: readonly (readonly [name: string, leaf: Tensor])[],
+    { overlaps = true, bucketBytes, alignment = 1 }: AverageOptions & { alignment?: number } = {},
+  ) {
+    if (!overlaps) return;
+    this.#buckets = makeBuckets(leaves, group.size, { maxBytes: bucketBytes, alignment });
+    this.#reducer = new Reducer(group, this.#buckets, { alignment });
+  }
+
+  /** The backward passes from here to `finish` complete the gradients. */
+  arm(): void {
+    this.#reducer?.arm();
+  }
+
+  /** The gradients are the means then, of the processes without one, too. */
+  finish(): void {
+    if (this.#reducer) this.#reducer.finish();
+    else this.#averageInPlace();
+  }
+
+  #averageInPlace(): void {
+    const learning = this.leaves.filter(([, leaf]) => leaf.requiresGrad);
+    for (const members of byDType(learning)) {
+      const gradients = members.map(([, leaf]) => gradientOf(leaf));
+      this.group.allReduceAll_(gradients, "avg");
+    }
+  }
+
+  /** Gradients that lie in the buckets are the caller's to forget before. */
+  dispose(): void {
+    this.#reducer?.dispose();
+    for (const { flat } of this.#buckets) flat.dispose();
+  }
+}
+
+function gradientOf(leaf: Tensor): Tensor {
+  leaf.grad ??= zerosLike(leaf);
+  return leaf.grad;
 }
 
 const roundUp = (count: number, multiple: number) => Math.ceil(count / multiple) * multiple;

@@ -2,8 +2,8 @@
 // averaged while the backward pass runs, each process keeping all of the optimizer's state or, in sharded-learner.ts, its share.
 import { AdamW, type AdamWOptions } from "../nn/adamw.js";
 import { clipGradNorm } from "../nn/clip.js";
-import { type ProcessGroup, Reducer, type Tensor } from "../torch/index.js";
-import { makeBuckets, type ParameterBucket } from "./gradient-buckets.js";
+import type { ProcessGroup, Tensor } from "../torch/index.js";
+import { type AverageOptions, GradientAverage } from "./gradient-buckets.js";
 import type { RecipeState } from "./recipe.js";
 import { ShardedLearner } from "./sharded-learner.js";
 
@@ -36,24 +36,23 @@ export interface Learner extends RecipeState {
   dispose(): void;
 }
 
-export interface LearnerOptions extends AdamWOptions {
+export interface LearnerOptions extends AdamWOptions, AverageOptions {
   /** Undefined: alone. */
   readonly group?: ProcessGroup | undefined;
   /** Each process keeps its share of the optimizer's state and updates its share of the parameters (ZeRO-1). */
   readonly shardOptimizer?: boolean;
-  /** Send while the backward pass runs (the default), or all at its end. */
-  readonly overlaps?: boolean;
 }
 
+type Grouped = { group: ProcessGroup; overlaps: boolean } & AverageOptions;
 type Named = Iterable<[name: string, parameter: Tensor]>;
 
 /** The learner of the parameters that learn now; they stay the caller's. */
 export function createLearner(parameters: Named, options: LearnerOptions = {}): Learner {
-  const { group, shardOptimizer, overlaps = true, ...adamw } = options;
+  const { group, shardOptimizer, overlaps = true, ...others } = options;
   const all = [...parameters];
-  if (!group) return new LoneLearner(all, adamw);
+  if (!group) return new LoneLearner(all, others);
   const Kind = shardOptimizer ? ShardedLearner : ReplicatedLearner;
-  return new Kind(all, { ...adamw, group, overlaps });
+  return new Kind(all, { ...others, group, overlaps });
 }
 
 /** AdamW with its parameters at hand. */
@@ -74,31 +73,28 @@ class LoneLearner extends AdamW implements Learner {
 
 /** Every process holds and computes all of it, from the same gradients. */
 class ReplicatedLearner extends LoneLearner {
-  readonly #buckets: readonly ParameterBucket[];
-  readonly #reducer: Reducer;
+  readonly #average: GradientAverage;
 
   constructor(
     parameters: readonly [string, Tensor][],
-    { group, overlaps, ...options }: AdamWOptions & { group: ProcessGroup; overlaps: boolean },
+    { group, overlaps, bucketBytes, ...options }: AdamWOptions & Grouped,
   ) {
     super(parameters, options);
-    this.#buckets = makeBuckets(parameters, group.size);
-    this.#reducer = new Reducer(group, this.#buckets, { overlaps });
+    this.#average = new GradientAverage(group, parameters, { overlaps, bucketBytes });
   }
 
   override arm(): void {
-    this.#reducer.arm();
+    this.#average.arm();
   }
 
   override clip(maxNorm: number): Tensor {
-    this.#reducer.finish();
+    this.#average.finish();
     return super.clip(maxNorm);
   }
 
   override dispose(): void {
-    this.#reducer.dispose();
     this.zeroGrad();
-    for (const { flat } of this.#buckets) flat.dispose();
+    this.#average.dispose();
     super.dispose();
   }
 }

@@ -61,7 +61,7 @@ export class ShardedLearner implements Learner {
     this.#reducer.finish();
     return noGrad(() =>
       scope(() => {
-        const gradients = this.#parts.map(({ flat }) => this.#shareOf(flat));
+        const gradients = this.#parts.map(({ flat }) => this.#group.partOf(flat));
         const norms = call<Tensor[]>("_foreach_norm.Scalar", gradients);
         const squares = this.#group.allReduce_(stack(norms).square().sum());
         const total = squares.sqrt();
@@ -77,7 +77,7 @@ export class ShardedLearner implements Learner {
       scope(() => {
         for (const { leaves, flat, share } of this.#parts) {
           share.copy_(this.#shareOfAll(leaves, share));
-          share.grad = this.#shareOf(flat).view(share.shape);
+          share.grad = this.#group.partOf(flat).view(share.shape);
         }
         this.#optimizer.step(lr);
         this.#optimizer.zeroGrad();
@@ -135,12 +135,6 @@ export class ShardedLearner implements Learner {
     this.#reducer.dispose();
     this.#optimizer.dispose();
     for (const { flat, share } of this.#parts) for (const item of [flat, share]) item.dispose();
-  }
-
-  /** This process's part of a flat tensor, a view. */
-  #shareOf(flat: Tensor): Tensor {
-    const count = flat.numel / this.#group.size;
-    return flat.narrow(0, this.#group.rank * count, count);
   }
 
   /** The same part of tensors laid one after another, in the share's shape: a copy. */

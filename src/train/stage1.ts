@@ -21,7 +21,8 @@ import {
 } from "../torch/index.js";
 import type { TrainConfig } from "./config.js";
 import { evaluateTokenizer } from "./evaluate-tokenizer.js";
-import { createFusedLearner, FusedLearner, planRecording } from "./fused-learner.js";
+import { FusedLearner } from "./fused-learner.js";
+import { createFusedLearner, planRecording } from "./gpu-step.js";
 import { alone, createLearner, type Learner, type Together } from "./learner.js";
 import { meansOf, splitTensors } from "./micro-batches.js";
 import { trainingFlops } from "./pace.js";
@@ -74,7 +75,7 @@ export class Stage1 implements Recipe {
     const learning = parameters(tokenizer);
     const fused = createFusedLearner(learning, { train, device, together });
     this.optimizer = fused ?? createLearner(learning, { ...train, group: together.group });
-    const recording = planRecording(config, { device, learner: this.optimizer });
+    const recording = planRecording(config, device);
     this.notes = [...notes, ...recording.notes];
     if (fused && recording.records) this.#recorded = this.#record(fused);
   }

@@ -21,6 +21,12 @@ const group = new ProcessGroup({
 });
 const numbers = (tensor: Tensor | null) => tensor && [...tensor.toArray()].map(Number);
 
+function averagesOfMany() {
+  const tensors = [[rank, 2], [[4 * rank]]].map((values) => Tensor.from(values.flat()));
+  group.allReduceAll_(tensors, "avg");
+  return tensors.map(numbers);
+}
+
 const collectives = scope(() => ({
   sum: numbers(group.allReduce_(Tensor.from([rank + 1, 2]))),
   avg: numbers(group.allReduce_(Tensor.from([rank, 2]), "avg")),
@@ -28,6 +34,8 @@ const collectives = scope(() => ({
   broadcast: numbers(group.broadcast_(Tensor.from([rank, 7]), 1)),
   allGather: numbers(group.allGather(Tensor.from([[rank, 7]].flat(), [1, 2]))),
   reduceScatter: numbers(group.reduceScatter(Tensor.from([1, 2, 3, 4 + rank]))),
+  averageScatter: numbers(group.averageScatter_(Tensor.from([2, 4, 6, 8 + 2 * rank]))),
+  all: averagesOfMany(),
   shape: group.allGather(Tensor.from([1, 2], [1, 2])).shape,
 }));
 

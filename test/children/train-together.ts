@@ -1,5 +1,5 @@
 // One of the processes of test/data-parallel.test.ts: stage 1 on drawn pictures, as the training loop does it, in torchrun's
-// environment or alone. Arguments: folder for what rank 0 saw, steps, and settings of the recipe as JSON.
+// environment or alone. Arguments: folder for what rank 0 saw, steps, and settings of the recipe as JSON; `overlaps` is the learner's.
 import assert from "node:assert";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,15 +15,17 @@ import { Stage1 } from "../../src/train/stage1.js";
 const [out = "", steps = "1", settings = "{}"] = process.argv.slice(2);
 setNumThreads(1);
 const before = liveTensors();
-const config = parseTrainConfig({
+const { overlaps = true, ...own } = JSON.parse(settings);
+const recipeConfig = parseTrainConfig({
   model: { variant: "Tiw48d2h3-Tiw48d2h3/8" },
   data: { path: "drawn:train?count=64&size=32", size: 32 },
   losses: { lpips: 0 },
   train: {
     ...{ steps: 100, batchSize: 8, peakLr: 1e-3, precision: "float32", maxGradNorm: 0.5 },
-    ...JSON.parse(settings),
+    ...own,
   },
 });
+const config = { ...recipeConfig, train: { ...recipeConfig.train, overlaps } };
 const team = await Team.open({ device: "cpu", resumeCommand: "none" });
 const recipe = new Stage1(config, team.device, team);
 const loader = new Loader(await openSource(config.data.path), {
