@@ -74,11 +74,10 @@ export class GeneratorRecipe implements Recipe {
     const learning = parameters(generator.dit);
     const fused = createFusedLearner(learning, { train, device, together, averages });
     this.optimizer = fused ?? createLearner(learning, { ...train, group: together.group });
-    const recording = planRecording(config, device);
-    this.notes = recording.notes;
-    if (fused && recording.records) this.#recorded = this.#record(fused);
-    const { t, h, w } = generator.facts.grid;
-    const tokens = t * h * w;
+    const { records, notes } = planRecording(config, device);
+    this.notes = notes;
+    if (fused && records) this.#recorded = this.#record(fused);
+    const tokens = Object.values(generator.facts.grid).reduce((a, b) => a * b);
     this.flopsPerSample = 6 * generatorCost(generator.config, tokens).macs;
     this.latent = { tokens, latentSize: tokens * generator.config.channels };
   }
@@ -249,8 +248,8 @@ export class GeneratorRecipe implements Recipe {
     if (this.optimizer instanceof FusedLearner) this.optimizer.join();
     if (request.share && request.share.part.index > 0) return undefined;
     const pipeline = { generator: this.#average, tokenizer: this.tokenizer };
-    const realStats = join(this.#scratch, "real.npz");
-    return evaluateGenerator(pipeline, source, { ...request, config: this.config, realStats });
+    const own = { config: this.config, realStats: join(this.#scratch, "real.npz") };
+    return evaluateGenerator(pipeline, source, { ...request, ...own });
   }
 
   save(folder: string, provenance: Readonly<Record<string, unknown>>): void {
