@@ -65,6 +65,7 @@ describe.skipIf(!isLinux)("a kernel gives its twin's outputs and gradients:", ()
     "boxes",
     "bytes",
     "gaussian",
+    "quantise",
     "similarity",
     "inference",
     "adamw",
@@ -77,6 +78,7 @@ describe.skipIf(!isLinux)("a kernel gives its twin's outputs and gradients:", ()
 
 describe.skipIf(!isLinux)("a run on kernels", () => {
   const recipe = join(folder, "recipe.yaml");
+  let fused: string;
   const lossesOf = (out: string) =>
     readFileSync(join(out, "run.jsonl"), "utf8")
       .split("\n")
@@ -109,7 +111,8 @@ describe.skipIf(!isLinux)("a run on kernels", () => {
       evaluate: { data: "drawn:val?count=2&size=16", count: 2 },
     };
     writeFileSync(recipe, JSON.stringify(sections)); // YAML holds JSON
-  });
+    fused = train("fused");
+  }, 120_000);
 
   function compare(out: string, reference: string) {
     const [actual, expected] = [lossesOf(out), lossesOf(reference)];
@@ -134,7 +137,6 @@ describe.skipIf(!isLinux)("a run on kernels", () => {
     timeout: 300_000,
   }, () => {
     plain = train("plain", "--set", "train.kernels=off");
-    const fused = train("fused");
     compare(fused, plain);
     const before = weightsOf(fused);
     resume(fused);
@@ -155,5 +157,19 @@ describe.skipIf(!isLinux)("a run on kernels", () => {
     expectSame();
     resume(two, ...together, "--set", "train.shardOptimizer=true");
     expectSame();
+  });
+
+  test("is evaluated in 8-bit floats, which its scores say, near those of bfloat16", {
+    timeout: 120_000,
+  }, () => {
+    const [low, lowest] = ["bfloat16", "float8"].map((precision) => {
+      const data = ["--data", "drawn:val?count=2&size=16", "--precision", precision, "--json"];
+      const child = emulate([join(root, "dist/cli/main.js"), "evaluate", fused, ...data]);
+      expect(child.status, child.stderr).toBe(0);
+      return JSON.parse(child.stdout);
+    });
+    expect(lowest.protocol.dtype).toBe("float8");
+    expect(lowest.metrics.PSNR).not.toBe(low.metrics.PSNR);
+    expect(Math.abs(lowest.metrics.PSNR - low.metrics.PSNR)).toBeLessThan(0.5);
   });
 });

@@ -85,6 +85,14 @@ __device__ __forceinline__ float laneSum(float x) {
   return x;
 }
 
+/// The largest likewise.
+template <int width>
+__device__ __forceinline__ float laneMax(float x) {
+#pragma unroll
+  for (int offset = width / 2; offset > 0; offset /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, offset));
+  return x;
+}
+
 /// The sum over a block of 256 threads, written by the first of them.
 __device__ __forceinline__ void storeSum(float total, float* to) {
   __shared__ float shared[8];

@@ -7,6 +7,7 @@ import { gaussian } from "./kernels/gaussian.mjs";
 import { dist, failures, say } from "./kernels/harness.mjs";
 import { adamw, graph } from "./kernels/optimizer.mjs";
 import { lpips, unitDistance } from "./kernels/perceptual.mjs";
+import { quantise } from "./kernels/quantise.mjs";
 import { similarityCase } from "./kernels/similarity.mjs";
 import {
   addNormCase,
@@ -29,6 +30,7 @@ const cases = {
   boxes,
   bytes,
   gaussian,
+  quantise,
   lpips,
   similarity: similarityCase,
   adamw,

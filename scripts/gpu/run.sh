@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On the GPU machine, from the repository's root, after pack.sh: builds, checks CUDA against the CPU, measures ours and the
 # PyTorch opponent in turn, trains. Usage: scripts/gpu/run.sh [STEP...] with steps build, check, bench, evaluate, train (default: all),
-# and kernels, speed, trainer, scaling, theirs, profile, curves, attention: each case a process with a time limit, JSON lines.
+# and kernels, speed, trainer, scaling, theirs, float8, profile, curves, attention: each case a process with a time limit, JSON lines.
 # What comes home is written under $OUT.
 set -euo pipefail
 root=$PWD
@@ -55,7 +55,7 @@ each() {
   done
 }
 
-kernels() { each kernels.mjs 90 copy add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian similarity lpips adamw graph inference tower; }
+kernels() { each kernels.mjs 90 copy add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian quantise similarity lpips adamw graph inference tower; }
 
 speed() {
   for round in 1 2; do
@@ -85,7 +85,7 @@ opponent() {
 race() {
   [ "${OPPONENT:-}" ] || opponent
   [ "${BUILT:-}" ] || build
-  each kernels.mjs 60 add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian similarity lpips adamw inference tower
+  each kernels.mjs 60 add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian quantise similarity lpips adamw inference tower
   for _ in $(seq 120); do [ -e "$work/gate.train.ready" ] && break; sleep 0.5; done
   PROFILE=1 each speed.mjs 60 "train-lpips" "train"
   each speed.mjs 60 encode decode roundtrip
@@ -104,7 +104,7 @@ race() {
 
 # The least that says whether the training kernels are right and how fast they are, after build: about two minutes.
 last() {
-  each kernels.mjs 40 add-norm rotate-split attention boxes bytes gaussian lpips inference tower
+  each kernels.mjs 40 add-norm rotate-split attention boxes bytes gaussian quantise lpips inference tower
   PROFILE=1 each speed.mjs 40 "train-lpips" "train"
   each speed.mjs 40 encode decode roundtrip
   each speed.mjs 40 "curves plain" "curves graph"
@@ -137,6 +137,17 @@ trainer() {
 scaling() {
   cp scripts/gpu/scaling.mjs "$work/"
   timeout 240 node "$work/scaling.mjs" 2> "$out/scaling.err" | tee "$out/scaling.jsonl" || true
+}
+
+# 8-bit products: the model's scores in each precision, and its speed. MODEL: a trained one; default: what `train` left.
+float8() {
+  local precision model=${MODEL:-$work/run}
+  for precision in float32 bfloat16 float8; do
+    vitok evaluate "$model" --data "$work/pictures" --count "${COUNT:-200}" --metrics psnr,ssim --precision $precision \
+      --out "$work/float8-$precision" --json | tee -a "$out/float8.jsonl"
+  done
+  vitok compare "$work/float8-bfloat16/scores.json" "$work/float8-float8/scores.json" | tee "$out/float8.txt"
+  each speed.mjs 60 encode encode-float8 decode decode-float8 roundtrip roundtrip-float8
 }
 
 attention() { each speed.mjs 90 attention; }

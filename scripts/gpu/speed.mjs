@@ -17,6 +17,9 @@ const cases = {
   encode: { name: "encode", batch: 256 },
   decode: { name: "decode", batch: 256 },
   roundtrip: { name: "roundtrip", batch: 256 },
+  "encode-float8": { name: "encode", batch: 256, precision: "float8" },
+  "decode-float8": { name: "decode", batch: 256, precision: "float8" },
+  "roundtrip-float8": { name: "roundtrip", batch: 256, precision: "float8" },
   clips: {
     name: "train",
     batch: 16,
@@ -28,14 +31,14 @@ const cases = {
 };
 
 function bench(title, way) {
-  const { name, batch, variant = "S-B/16", input = square } = cases[title];
+  const { name, batch, variant = "S-B/16", input = square, precision = "bfloat16" } = cases[title];
   const peak = measurePeakFlops(device, "bfloat16");
   resetPeakMemory(device);
   const made = createCase(name, parseVariant(variant), {
     input,
     batch,
     device,
-    precision: "bfloat16",
+    precision,
     way,
   });
   if (made.loss) requireLearning(made);

@@ -2,6 +2,7 @@
 // shape. A step is forward, backward, clipping and AdamW on mse + 1e-3 KL (+ LPIPS through VGG16 of random weights, which cost
 // what real ones do), in bfloat16 where the precision says so.
 
+import { ConfigError } from "../config-error.js";
 import { perceptual } from "../losses/perceptual.js";
 import { mse } from "../losses/pixel.js";
 import { weightedSum } from "../losses/weighted-sum.js";
@@ -38,7 +39,8 @@ export interface CaseOptions {
   readonly input: InputSize;
   readonly batch: number;
   readonly device: string;
-  readonly precision: "float32" | "bfloat16";
+  /** float8: of inference, in place of bfloat16. */
+  readonly precision: "float32" | "bfloat16" | "float8";
   /** Default: graph on a GPU, else plain. */
   readonly way?: Way;
   /** A train step recomputes activations instead of keeping them. */
@@ -104,6 +106,10 @@ function inWay<T>(work: () => T, { way, device }: { way: Way; device: string }) 
   return { run, end() {} };
 }
 
+/** What surrounds the products. */
+const activationsOf = (precision: CaseOptions["precision"]) =>
+  precision === "float8" ? "bfloat16" : precision;
+
 function inference(
   name: Exclude<CaseName, "train" | "train-lpips">,
   config: TokenizerConfig,
@@ -113,7 +119,8 @@ function inference(
   const grid = gridOf(config, input);
   const { pixels, latent } = scope(() => {
     const length = config.latentTokens || grid.t * grid.h * grid.w;
-    const noise = (shape: number[]) => randn(shape, { device }).to({ dtype: precision });
+    const dtype = activationsOf(precision);
+    const noise = (shape: number[]) => randn(shape, { device }).to({ dtype });
     return {
       pixels: noise(shapeOf(batch, input)),
       latent: noise([batch, length, config.channels]),
@@ -139,6 +146,8 @@ function trainStep(
   options: CaseOptions & { way: Way; lpips: boolean },
 ): Omit<BenchCase, "flops"> {
   const { input, batch, device, precision, way } = options;
+  if (precision === "float8")
+    throw new ConfigError("Expected float32 or bfloat16 for a train step, received float8.");
   const tokenizer = Tokenizer.create(config, { device });
   const lpips = options.lpips ? randomLpips(device, precision) : undefined;
   const pixels = scope(() => rand(shapeOf(batch, input), { device }).mul(2).sub(1));
@@ -203,7 +212,7 @@ function plainOptimizer(tokenizer: Tokenizer, clips: boolean) {
   };
 }
 
-function fusedOptimizer(tokenizer: Tokenizer, precision: CaseOptions["precision"]) {
+function fusedOptimizer(tokenizer: Tokenizer, precision: "float32" | "bfloat16") {
   const adamw = new FusedAdamW(parameters(tokenizer), { dtype: precision });
   adamw.setRate(lr);
   return {
@@ -236,7 +245,7 @@ function vgg16Macs({ frames, height, width }: InputSize): number {
 }
 
 /** LPIPS as VGG16 has it, its weights drawn so that activations neither vanish nor grow. */
-function randomLpips(device: string, dtype: CaseOptions["precision"]): Lpips {
+function randomLpips(device: string, dtype: "float32" | "bfloat16"): Lpips {
   return scope(() => {
     const trunk: Record<string, Tensor> = {};
     let [layer, inputs] = [0, 3];

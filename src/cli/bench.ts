@@ -1,5 +1,6 @@
 // `vitok bench [VARIANT]`: speed, memory and MFU of encode, decode, round trip and the train step on this machine.
 
+import { requireFloat8 } from "../nn/float8.js";
 import { parseVariant, variantName } from "../tokenizer/config.js";
 import { costOf, usualSize } from "../tokenizer/cost.js";
 import { getNumThreads, memory, pickDevice, resetPeakMemory, setFlag } from "../torch/index.js";
@@ -13,7 +14,7 @@ interface BenchOptions {
   readonly steps?: number;
   readonly batchSize?: number;
   readonly device: string;
-  readonly precision: "float32" | "bfloat16";
+  readonly precision: CaseOptions["precision"];
   readonly json?: boolean;
 }
 
@@ -30,8 +31,13 @@ export async function run([name]: readonly string[], options: BenchOptions): Pro
   const input = { ...usual, height: side, width: side };
   const { precision, batchSize: batch = onGpu ? 64 : 16, steps = 10 } = options;
 
-  const peakFlops = measurePeakFlops(device, precision);
-  const names = caseNames.filter((caseName) => onGpu || caseName !== "train-lpips"); // VGG16: minutes on a CPU
+  const isFloat8 = precision === "float8";
+  if (isFloat8) requireFloat8(device); // before anything is measured
+  const peakFlops = measurePeakFlops(device, isFloat8 ? "bfloat16" : precision);
+  const names = caseNames.filter((caseName) => {
+    if (isFloat8 && caseName.startsWith("train")) return false; // nothing learns in 8 bits
+    return onGpu || caseName !== "train-lpips"; // VGG16: minutes on a CPU
+  });
   const progress = openProgress("bench", { total: names.length });
   const cases = names.map((caseName, i) => {
     const measured = measure(caseName, {
@@ -52,7 +58,7 @@ export async function run([name]: readonly string[], options: BenchOptions): Pro
   const what = `${variantName(config)}, ${batch} x ${input.frames > 1 ? `${input.frames} x ` : ""}${side} x ${side}, ${precision}`;
   output.print(`${what}; ${where}; ${steps} runs after ${warmup}`);
   output.print(
-    `Largest matrix product: ${formatCount(peakFlops)}FLOP/s, what MFU is a share of; ${costOf(config, input).tokens} tokens a sample\n`,
+    `Largest matrix product${isFloat8 ? " of bfloat16" : ""}: ${formatCount(peakFlops)}FLOP/s, what MFU is a share of; ${costOf(config, input).tokens} tokens a sample\n`,
   );
   output.print(
     table(

@@ -45,8 +45,8 @@ export const device: CommandOption = {
 };
 export const precision: CommandOption = {
   flags: "--precision <name>",
-  summary: "float32 or bfloat16",
-  parse: oneOf("float32", "bfloat16"),
+  summary: "float32, bfloat16; for a tokenizer on a GPU float8",
+  parse: oneOf("float32", "bfloat16", "float8"),
   default: "float32",
 };
 /** Of an exported model's weights. */

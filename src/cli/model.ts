@@ -13,7 +13,7 @@ import { pickDevice } from "../torch/index.js";
 export interface PlacementOptions {
   /** auto, cpu, cuda or cuda:N */
   readonly device?: string;
-  readonly precision?: "float32" | "bfloat16" | "float16";
+  readonly precision?: "float32" | "bfloat16" | "float16" | "float8";
 }
 
 export interface LoadedModel {

@@ -43,7 +43,7 @@ export async function run([named]: readonly [string[]?], options: ServeOptions):
   const service = await startService({
     ...{ models, port: options.port, host: options.host, token: process.env.VITOK_TOKEN },
     device: pickDevice(options.device ?? "auto"),
-    precision: options.precision === "bfloat16" ? "bfloat16" : "float32",
+    precision: options.precision ?? "float32",
     limits: limitsOf(options),
   });
   output.print(`${names.join(", ")} at ${service.url}: /openapi.json, /health, /metrics`);

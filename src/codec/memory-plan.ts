@@ -53,7 +53,7 @@ function peakOf(tokenizer: AutoEncoder, side: number): number {
 }
 
 export interface MemoryPlan extends Tiling {
-  readonly precision: "float32" | "bfloat16";
+  readonly precision: "float32" | "bfloat16" | "float8";
   /** What is expected at the peak, bytes, the model and the process included. */
   readonly expectedBytes: number;
   readonly budgetBytes: number;
@@ -73,7 +73,8 @@ export function planMemory(
   const { device } = tokenizer.placement;
   const usual = usualTiling(config, trained, input);
   let least = Infinity;
-  for (const precision of ["float32", "bfloat16"] as const) {
+  const isLeast = tokenizer.placement.dtype === "float8";
+  for (const precision of isLeast ? (["float8"] as const) : (["float32", "bfloat16"] as const)) {
     if (tokenizer.placement.dtype !== precision) {
       if (precision === "float32" || !(tokenizer instanceof Tokenizer)) continue;
       moveTo(tokenizer, { dtype: precision });

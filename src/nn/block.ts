@@ -2,6 +2,7 @@
 import { scope, type Tensor } from "../torch/index.js";
 import { Attention } from "./attention.js";
 import type { Checkpointing } from "./checkpointing.js";
+import { usesFloat8 } from "./float8.js";
 import { addNorm, type Stream, sumOf } from "./fused/add-norm.js";
 import { InferenceStream, suitsInferenceStream } from "./fused/inference-stream.js";
 import { LayerNorm } from "./norm.js";
@@ -51,7 +52,8 @@ export function runTower(
   rope: Rope,
   checkpointing?: Checkpointing,
 ): Tensor {
-  if (!checkpointing && suitsInferenceStream(x, norm)) {
+  const addsInPlace = !usesFloat8(blocks); // an 8-bit product cannot
+  if (!checkpointing && addsInPlace && suitsInferenceStream(x, norm)) {
     const stream = new InferenceStream(x);
     for (const { norm1, attn, norm2, mlp } of blocks) {
       stream.add(attn.branch(stream.norm(norm1), rope));

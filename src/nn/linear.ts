@@ -1,5 +1,6 @@
 // y = x W^T + b over the last dimension.
 import { linear, type Tensor } from "../torch/index.js";
+import { float8Linear, float8Of } from "./float8.js";
 import { oneDnnLinear, packedRows, suitsOneDnn } from "./one-dnn.js";
 import { parameter } from "./parameters.js";
 import { working } from "./working.js";
@@ -15,6 +16,8 @@ export class Linear {
 
   /** [..., in] -> [..., out] */
   forward(x: Tensor): Tensor {
+    const low = float8Of(this.weight);
+    if (low) return float8Linear(x, low, this.bias);
     return suitsOneDnn(x, this.weight)
       ? oneDnnLinear(x, packedRows(this.weight, 1)[0]!, this.bias)
       : linear(this.#fitted(x), working(this.weight), working(this.bias));
@@ -22,6 +25,8 @@ export class Linear {
 
   /** x W^T, for where the bias is added together with what follows. */
   product(x: Tensor): Tensor {
+    const low = float8Of(this.weight);
+    if (low) return float8Linear(x, low);
     return linear(this.#fitted(x), working(this.weight));
   }
 

@@ -1,6 +1,7 @@
 // oneDNN's matrix product with what follows it fused in: for plain inference on a CPU, since it has no backward pass. In
 // float32 24 % faster than the BLAS product on an AMD CPU, in bfloat16 with packed weights 12 % (docs/log.md).
 import { call, isPlain, keep, noGrad, type Tensor } from "../torch/index.js";
+import { float8Of } from "./float8.js";
 
 /** Whether oneDnnLinear() may stand in for linear() here. The operator checks little, so this does. */
 export function suitsOneDnn(x: Tensor, weight: Tensor): boolean {
@@ -10,6 +11,7 @@ export function suitsOneDnn(x: Tensor, weight: Tensor): boolean {
     x.device === "cpu" &&
     (x.dtype === "float32" || x.dtype === "bfloat16") &&
     x.dtype === weight.dtype &&
+    !float8Of(weight) &&
     x.shape.at(-1) === weight.shape[1] &&
     x.numel > 0
   );

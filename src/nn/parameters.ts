@@ -1,5 +1,8 @@
 // A model is plain objects that hold tensors: its parameters are found by walking, named as PyTorch would name them.
+
+import { ConfigError } from "../config-error.js";
 import { type DType, keep, noGrad, Tensor, zeros } from "../torch/index.js";
+import { forgetFloat8 } from "./float8.js";
 import { forgetPacked } from "./one-dnn.js";
 
 /** A leaf that learns, zero until tokenizer/init.ts or a file fills it. */
@@ -60,18 +63,31 @@ export function loadStateDict(model: object, tensors: Readonly<Record<string, Te
   });
 }
 
-/** Moves a model's parameters to a device and dtype, in place. */
+/**
+ * Moves a model's parameters to a device and dtype, in place.
+ * @throws ConfigError for float8: that is a copy beside some weights (float8.ts), which not every model has
+ */
 export function moveTo(model: object, options: { device?: string; dtype?: DType }): void {
+  if (options.dtype === "float8")
+    throw new ConfigError(
+      "Expected float32 or bfloat16 for this model, received float8, which is for the tokenizer's blocks. Use bfloat16.",
+    );
   for (const [property, value] of Object.entries(model)) {
     if (value instanceof Tensor) {
       const moved = keep(noGrad(() => value.to(options)));
       if (moved.handle === value.handle) continue;
       const learns = value.requiresGrad;
-      forgetPacked(value);
+      forgetCopies(value);
       value.dispose();
       Object.assign(model, { [property]: moved.requiresGrad_(learns) });
     } else if (typeof value === "object" && value !== null) moveTo(value, options);
   }
+}
+
+/** Frees what others keep beside a parameter. */
+function forgetCopies(tensor: Tensor): void {
+  forgetPacked(tensor);
+  forgetFloat8(tensor);
 }
 
 /** Stops a part of a model from learning (or lets it again). */
@@ -82,7 +98,7 @@ export function freeze(model: object, frozen = true): void {
 /** Frees a model's parameters now. */
 export function disposeModel(model: object): void {
   for (const [, tensor] of parameters(model)) {
-    forgetPacked(tensor);
+    forgetCopies(tensor);
     tensor.dispose();
   }
 }

@@ -7,6 +7,7 @@ import type { SamplerName } from "../generator/sampler.js";
 import type { Grid } from "../nn/rope.js";
 import type { TokenizerConfig } from "../tokenizer/config.js";
 import type { ClipSize } from "../tokenizer/posterior.js";
+import type { DType } from "../torch/index.js";
 
 /** A model that the worker loads. */
 export interface ModelPlace {
@@ -18,7 +19,7 @@ export interface ModelPlace {
 export interface WorkerOptions {
   readonly models: readonly ModelPlace[];
   readonly device: string;
-  readonly precision: "float32" | "bfloat16";
+  readonly precision: DType;
 }
 
 /** What the main thread knows of a model. */

@@ -5,6 +5,7 @@ export type DType =
   | "float64"
   | "bfloat16"
   | "float16"
+  | "float8"
   | "int64"
   | "int32"
   | "int16"
@@ -21,7 +22,7 @@ export type TypedArray =
   | Int8Array
   | Uint8Array;
 
-/** c10::ScalarType. */
+/** c10::ScalarType; float8 is e4m3fn: 4 bits of exponent, 3 of fraction, no infinities. */
 const codes: Record<DType, number> = {
   uint8: 0,
   int8: 1,
@@ -33,6 +34,7 @@ const codes: Record<DType, number> = {
   float64: 7,
   bool: 11,
   bfloat16: 15,
+  float8: 24,
 };
 
 const names = new Map(Object.entries(codes).map(([name, code]) => [code, name as DType]));
@@ -41,6 +43,7 @@ const widths: Record<DType, number> = {
   uint8: 1,
   int8: 1,
   bool: 1,
+  float8: 1,
   int16: 2,
   float16: 2,
   bfloat16: 2,
@@ -72,7 +75,7 @@ export function dtypeWidth(dtype: DType): number {
   return widths[dtype];
 }
 
-/** The typed array that holds a dtype's elements as they are; none for the 16-bit floats. */
+/** The typed array that holds a dtype's elements as they are; none for the floats of 16 and 8 bits. */
 export function allocate(dtype: DType, length: number): TypedArray {
   switch (dtype) {
     case "float32":

@@ -39,6 +39,18 @@ export const where = (condition: Tensor, x: Tensor, y: Tensor): Tensor =>
 // Layers
 export const linear = (x: Tensor, weight: Tensor, bias?: Tensor): Tensor =>
   call("linear", x, weight, bias);
+/** x W^T + b of float8 x [M, K] and weight [N, K], each row times its scale, float32 [M, 1] and [N, 1] -> bfloat16 [M, N] */
+export const scaledLinear = (
+  x: Tensor,
+  weight: Tensor,
+  scales: { x: Tensor; weight: Tensor },
+  bias?: Tensor,
+): Tensor =>
+  call(
+    "_scaled_mm",
+    ...[x, call("t", weight), scales.x, call("t", scales.weight)],
+    ...[bias, undefined, dtypeCode("bfloat16"), true], // sums within the matrix unit, which is fast
+  );
 export const layerNorm = (
   x: Tensor,
   shape: Shape,

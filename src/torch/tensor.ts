@@ -137,7 +137,7 @@ export class Tensor {
   // --- Out ---
   /** A copy of the elements, row-major: float32, float64 and integers as themselves, bool as uint8, bfloat16 and float16 as float32. */
   toArray(): TypedArray {
-    if (this.dtype === "bfloat16" || this.dtype === "float16") {
+    if (["bfloat16", "float16", "float8"].includes(this.dtype)) {
       const wide = this.to({ dtype: "float32" });
       const array = wide.toArray();
       wide.dispose();

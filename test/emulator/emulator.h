@@ -38,6 +38,17 @@ inline unsigned toBits16(float x) {  // to the nearest, ties to even
 }
 inline unsigned packPair(float low, float high) { return toBits16(low) | toBits16(high) << 16; }
 
+inline unsigned toQuarter(float x) {  // e4m3: to the nearest, ties to even, at most 448
+  const unsigned sign = signbit(x) ? 0x80 : 0;
+  if (x != x) return sign | 0x7f;
+  const float size = min(fabsf(x), 448.0f);
+  int exponent;
+  frexpf(size, &exponent);
+  exponent = max(exponent - 1, -6);  // below 2^-6 the steps stay what they are there
+  return sign | (exponent + 6) * 8 + static_cast<unsigned>(nearbyintf(ldexpf(size, 3 - exponent)));
+}
+inline unsigned quarterPair(float low, float high) { return toQuarter(low) | toQuarter(high) << 8; }
+
 /// Waits for all threads of the block, or of the warp.
 static void (*waitForBlock)();
 static void (*waitForWarp)();
