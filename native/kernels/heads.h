@@ -7,6 +7,8 @@
 #define ROWS ((N + 63) / 64 * 64)  // in shared memory; those after N are zeros
 #define LOG2E 1.4426950408889634f
 
+__device__ __forceinline__ bool isRow(int n) { return N % 64 == 0 || n < N; }
+
 /// Eight columns of a head's first half and those that they are pairs with.
 struct Pairs {
   float low[8], high[8];
@@ -57,7 +59,7 @@ __device__ __forceinline__ void gatherGroups(unsigned* words, int lane) {
     }
 }
 /// Half of a warp's rows: row lane / 4 of `sums`, or the one eight below, times `scale` to [64] at `to`.
-__device__ __forceinline__ void storeRow(const Sums& sums, int half, float scale, int lane, bool isRow, Element* to) {
+__device__ __forceinline__ void storeRow(const Sums& sums, int half, float scale, int lane, bool isStored, Element* to) {
   unsigned words[2][4];
 #pragma unroll
   for (int side = 0; side < 2; side++) {
@@ -66,8 +68,51 @@ __device__ __forceinline__ void storeRow(const Sums& sums, int half, float scale
       words[side][t] = packPair(sums[4 * side + t][2 * half] * scale, sums[4 * side + t][2 * half + 1] * scale);
     gatherGroups(words[side], lane);
   }
-  if (!isRow) return;
+  if (!isStored) return;
 #pragma unroll
   for (int side = 0; side < 2; side++)
     store(to + side * HALF + lane % 4 * 8, {{words[side][0], words[side][1], words[side][2], words[side][3]}});
+}
+
+/// Two sums of two lanes to one each.
+__device__ __forceinline__ void halve(float& low, float high, int lane, int bit) {
+  const bool isUpper = lane & bit;
+  const float got = __shfl_xor_sync(0xffffffffu, isUpper ? low : high, bit);
+  low = (isUpper ? high : low) + got;
+}
+/// 16 columns' sums of a lane, two of each of eight groups, over a warp's rows, to columns 2 lane and 2 lane + 1.
+__device__ __forceinline__ void addColumns(float (&sums)[16], int lane, float* columns) {
+#pragma unroll
+  for (int i = 0; i < 8; i++) halve(sums[i], sums[i + 8], lane, 16);
+#pragma unroll
+  for (int i = 0; i < 4; i++) halve(sums[i], sums[i + 4], lane, 8);
+#pragma unroll
+  for (int i = 0; i < 2; i++) halve(sums[i], sums[i + 2], lane, 4);
+  columns[2 * lane] += sums[0], columns[2 * lane + 1] += sums[1];
+}
+
+/// A warp's 16 rows of a part's gradient, times `scale` and turned back, to [N, 3, H, 64] and to the sums of columns.
+template <bool isTurned>
+__device__ __forceinline__ void storeRows(Sums& rows, int row, int lane, const float* cosine, const float* sine, float scale, Element* to, float* columns) {
+  float sums[16] = {};
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    const int n = row + 8 * half + lane / 4;
+    if (isRow(n))
+#pragma unroll
+      for (int t = 0; t < 4; t++) {
+        const int at = n * HALF + 8 * t + 2 * (lane % 4);
+        float2 x = {1, 1}, y = {};
+        if (isTurned) x = *reinterpret_cast<const float2*>(cosine + at), y = *reinterpret_cast<const float2*>(sine + at);
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+          float &low = rows[t][2 * half + i], &high = rows[t + 4][2 * half + i];
+          const float a = low * scale, b = high * scale, c = i ? x.y : x.x, s = i ? y.y : y.x;
+          low = a * c + b * s, high = b * c - a * s;
+          sums[2 * t + i] += low, sums[2 * t + 8 + i] += high;
+        }
+      }
+    storeRow(rows, half, 1.0f, lane, isRow(n), to + n * 3 * COLUMNS);
+  }
+  addColumns(sums, lane, columns);
 }

@@ -1,24 +1,30 @@
-// The way back through hopper-attention.cu: the gradient of the product [q | k | v], turned back, and of its bias. Each block goes
+// The way back through hopper-attention.cu: the gradient of the product [q | k | v], turned back, and of its bias. A block goes
 // through heads of samples. Four of its warps load the next one while eight multiply, four and four with 64 rows at a time:
 // first each its keys with all queries, then each its queries with all keys. Scores are made twice, so that they and their gradients
-// go from product to product in registers, and no warp waits for another's. Bytes a row: 8 H W elements.
+// go from product to product in registers, and no group waits for another. Bytes a row: 8 H W elements.
 #include "heads.h"
 
-#define MULTIPLIERS 256  // threads
-#define LOADERS 128
-#define SLOTS 3          // for two parts of a head, [ROWS, 64] each: keys and values, or queries and the output's gradient
-#define SLOT (2 * ROWS * W)
-enum Barrier { isFull = 1, isEmpty = isFull + SLOTS, hasSums = isEmpty + SLOTS };
+#define GROUPS 2   // of four warps that multiply
+#define LOADERS 128  // threads
+#define TILES ((ROWS / 64 + GROUPS - 1) / GROUPS)  // of 64 rows, of a group
 
 struct Memory {
-  Element* slots;
-  float *logSums, *along;  // [ROWS] of a head, and of the next; along: the gradient's product with the output
-  float* columns;          // [warps, 3, 64] sums of a head, and of the next
+  Element *q, *grad;              // [ROWS, W]; grad: the output's
+  Element *k[2], *v[2];           // of a head, and of the next
+  float *logSums, *along;         // [ROWS]; along: the gradient's product with the output
+  float* columns;                 // [4 GROUPS, 3, W], sums of each warp
+  Gate *hasQueries, *needsQueries;  // the first a block of 64
+  Gate *hasKeys, *needsKeys;        // two each, of k[0] and k[1]
 };
-__device__ __forceinline__ Memory memoryOf(unsigned char* bytes, int head) {
-  Element* slots = reinterpret_cast<Element*>(bytes);
-  float *logSums = reinterpret_cast<float*>(slots + SLOTS * SLOT) + head % 2 * 2 * ROWS, *columns = logSums - head % 2 * 2 * ROWS + 4 * ROWS;
-  return {slots, logSums, logSums + ROWS, columns + head % 2 * MULTIPLIERS / 32 * 3 * W};
+__device__ __forceinline__ Memory memoryIn(unsigned char* bytes) {
+  Memory memory;
+  memory.q = reinterpret_cast<Element*>(bytes), memory.grad = memory.q + ROWS * W;
+  for (int i = 0; i < 2; i++) memory.k[i] = memory.q + (2 + 2 * i) * ROWS * W, memory.v[i] = memory.k[i] + ROWS * W;
+  memory.logSums = reinterpret_cast<float*>(memory.q + 6 * ROWS * W), memory.along = memory.logSums + ROWS;
+  memory.columns = memory.along + ROWS;
+  memory.hasQueries = reinterpret_cast<Gate*>(memory.columns + 4 * GROUPS * 3 * W), memory.needsQueries = memory.hasQueries + ROWS / 64;
+  memory.hasKeys = memory.needsQueries + 1, memory.needsKeys = memory.hasKeys + 2;
+  return memory;
 }
 
 struct Source {
@@ -29,11 +35,11 @@ struct Source {
   const float* logSums;
 };
 /// Of a sample and from a head's column on.
-__device__ __forceinline__ Source headOf(Source from, long long head) {
+__device__ __forceinline__ Source headOf(Source from, int head) {
   const long long sample = head / H;
   const int column = head % H * W;
   from.gradOut += sample * N * COLUMNS + column, from.out += sample * N * COLUMNS + column;
-  from.in += sample * N * 3 * COLUMNS + column, from.bias += column, from.logSums += head * N;
+  from.in += sample * N * 3 * COLUMNS + column, from.bias += column, from.logSums += static_cast<long long>(head) * N;
   return from;
 }
 
@@ -41,9 +47,10 @@ __device__ __forceinline__ void loadKeys(const Source& from, int thread, Element
   const int group = thread % 4, c = 8 * group;
   const Pairs ofKeys = loadBias(from.bias + COLUMNS + c), ofValues = loadBias(from.bias + 2 * COLUMNS + c);
 #pragma unroll 2
-  for (int n = firstRow(thread); n < ROWS; n += LOADERS / 4) {
+  for (int i = 0; i < ROWS; i += LOADERS / 4) {
+    const int n = i + firstRow(thread);
     Pairs key = {}, value = {};
-    if (n < N) {
+    if (isRow(n)) {
       const Element* row = from.in + n * 3 * COLUMNS + c;
       const Pairs angles = loadAngles(from.cosine, from.sine, n * HALF + c);
       key = loadPairs(row + COLUMNS), value = loadPairs(row + 2 * COLUMNS);
@@ -53,85 +60,58 @@ __device__ __forceinline__ void loadKeys(const Source& from, int thread, Element
   }
 }
 
-__device__ __forceinline__ void loadQueries(const Source& from, int thread, Element* q, Element* g, const Memory& memory) {
+/// A block of 64 queries, with their outputs' gradients.
+__device__ __forceinline__ void loadQueries(const Source& from, int thread, int first, const Memory& memory) {
   const int group = thread % 4, c = 8 * group;
   const Pairs ofQueries = loadBias(from.bias + c);
-#pragma unroll 2
-  for (int n = firstRow(thread); n < ROWS; n += LOADERS / 4) {
+#pragma unroll
+  for (int i = 0; i < 64; i += LOADERS / 4) {
+    const int n = first + i + firstRow(thread);
     Pairs query = {}, grad = {};
     float logSum = 0, along = 0;
-    if (n < N) {
+    if (isRow(n)) {
       const Pairs angles = loadAngles(from.cosine, from.sine, n * HALF + c);
       query = loadPairs(from.in + n * 3 * COLUMNS + c), grad = loadPairs(from.gradOut + n * COLUMNS + c);
       const Pairs out = loadPairs(from.out + n * COLUMNS + c);
       logSum = from.logSums[n];
       addBias(query, ofQueries), rotate(query, angles);
 #pragma unroll
-      for (int i = 0; i < 8; i++) along += grad.low[i] * out.low[i] + grad.high[i] * out.high[i];
+      for (int k = 0; k < 8; k++) along += grad.low[k] * out.low[k] + grad.high[k] * out.high[k];
     }
     along = laneSum<4>(along);
-    storePairs(q, n, group, query), storePairs(g, n, group, grad);
+    storePairs(memory.q, n, group, query), storePairs(memory.grad, n, group, grad);
     if (group == 0) memory.logSums[n] = logSum, memory.along[n] = along;
   }
 }
 
-/// Two sums of two lanes to one each.
-__device__ __forceinline__ void halve(float& low, float high, int lane, int bit) {
-  const bool isUpper = lane & bit;
-  const float got = __shfl_xor_sync(0xffffffffu, isUpper ? low : high, bit);
-  low = (isUpper ? high : low) + got;
-}
-/// 16 columns' sums of a lane, two of each of eight groups, over a warp's rows, to columns 2 lane and 2 lane + 1.
-__device__ __forceinline__ void addColumns(float (&sums)[16], int lane, float* columns) {
-#pragma unroll
-  for (int i = 0; i < 8; i++) halve(sums[i], sums[i + 8], lane, 16);
-#pragma unroll
-  for (int i = 0; i < 4; i++) halve(sums[i], sums[i + 4], lane, 8);
-#pragma unroll
-  for (int i = 0; i < 2; i++) halve(sums[i], sums[i + 2], lane, 4);
-  columns[2 * lane] += sums[0], columns[2 * lane + 1] += sums[1];
-}
-
-/// A warp's 16 rows of a part's gradient, times `scale` and turned back, to [N, 3, H, 64] and to the sums of columns.
-template <bool isTurned>
-__device__ __forceinline__ void storeRows(Sums& rows, int row, int lane, const Source& from, float scale, Element* to, float* columns) {
-  float sums[16] = {};
-#pragma unroll
-  for (int half = 0; half < 2; half++) {
-    const int n = row + 8 * half + lane / 4;
-    if (n < N)
-#pragma unroll
-      for (int t = 0; t < 4; t++)
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          float &low = rows[t][2 * half + i], &high = rows[t + 4][2 * half + i];
-          low *= scale, high *= scale;
-          if (isTurned) {
-            const int at = n * HALF + 8 * t + 2 * (lane % 4) + i;
-            const float a = low, b = high, x = from.cosine[at], y = from.sine[at];
-            low = a * x + b * y, high = b * x - a * y;
-          }
-          sums[2 * t + i] += low, sums[2 * t + 8 + i] += high;
-        }
-    storeRow(rows, half, 1.0f, lane, n < N, to + n * 3 * COLUMNS);
+/// The block's heads in turn, each as soon as its place is free.
+__device__ __forceinline__ void loadHeads(const Source& all, const Memory& memory, int thread, int heads) {
+  for (int head = blockIdx.x, i = 0; head < heads; head += gridDim.x, i++) {
+    const Source from = headOf(all, head);
+    if (i >= 2) passThrough(memory.needsKeys + i % 2, i / 2 - 1);
+    loadKeys(from, thread, memory.k[0] + i % 2 * 2 * ROWS * W, memory.v[0] + i % 2 * 2 * ROWS * W);
+    showStores();
+    arriveAt(memory.hasKeys + i % 2);
+    if (i >= 1) passThrough(memory.needsQueries, i - 1);
+    for (int block = 0; block < ROWS / 64; block++) {
+      loadQueries(from, thread, 64 * block, memory);
+      showStores();
+      arriveAt(memory.hasQueries + block);
+    }
   }
-  addColumns(sums, lane, columns);
 }
 
-struct Parts {
-  Element *q, *k, *v, *g;  // [ROWS, 64]; g: the output's gradient
-};
-
-/// Gradients of 64 keys and values, a key a row of the scores.
-__device__ __forceinline__ void passBackToKeys(const Parts& head, const Memory& memory, int row, int lane, float scale, Sums& gradKeys,
-                                               Sums& gradValues) {
+/// Gradients of 64 keys and values, a key a row of the scores. Queries are waited for in their round.
+__device__ __forceinline__ void passBackToKeys(const Memory& memory, const Element* k, const Element* v, int round, int lane, float scale,
+                                               Sums& gradKeys, Sums& gradValues) {
 #pragma unroll 1
   for (int query = 0; query < ROWS; query += 64) {
+    passThrough(memory.hasQueries + query / 64, round);
     Sums scores, grads;
     begin();
-    multiplyRows(scores, tileAt(head.k, row), tileAt(head.q, query));
+    multiplyRows(scores, tileAt(k, 0), tileAt(memory.q, query));
     commit();
-    multiplyRows(grads, tileAt(head.v, row), tileAt(head.g, query));
+    multiplyRows(grads, tileAt(v, 0), tileAt(memory.grad, query));
     commit();
     wait<1>();
     settle(scores);
@@ -143,7 +123,7 @@ __device__ __forceinline__ void passBackToKeys(const Parts& head, const Memory& 
     Operand shares[4], changes[4];
     toOperands(shares, scores);
     begin();
-    multiplyAdd(gradValues, shares, tileAt(head.g, query));
+    multiplyAdd(gradValues, shares, tileAt(memory.grad, query));
     commit();
     wait<1>();
     settle(grads);
@@ -153,103 +133,118 @@ __device__ __forceinline__ void passBackToKeys(const Parts& head, const Memory& 
       for (int i = 0; i < 4; i++) grads[t][i] = scores[t][i] * (grads[t][i] - along[8 * t + i % 2]);
     toOperands(changes, grads);
     begin();
-    multiplyAdd(gradKeys, changes, tileAt(head.q, query));
+    multiplyAdd(gradKeys, changes, tileAt(memory.q, query));
     commit();
   }
   wait<0>();
   settle(gradKeys), settle(gradValues);
 }
 
+/// A warp's 16 queries, with their outputs' gradients.
+struct Queries {
+  Operand rows[4], grads[4];
+  float logSums[2], along[2];  // of row lane / 4, and of the one eight below
+};
+__device__ __forceinline__ Queries queriesAt(const Memory& memory, int row, int lane) {
+  Queries own;
+  loadOperands(own.rows, memory.q, row, lane), loadOperands(own.grads, memory.grad, row, lane);
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    const int n = row + 8 * half + lane / 4;
+    own.logSums[half] = memory.logSums[n], own.along[half] = memory.along[n];
+  }
+  return own;
+}
+
 /// Gradients of 64 queries, a query a row of the scores. Keys after N are zeros, so whatever shares they get, they give nothing.
-__device__ __forceinline__ void passBackToQueries(const Parts& head, const Memory& memory, int row, int lane, float scale, Sums& gradQueries) {
-  const int own = row + threadIdx.x / 32 % 4 * 16 + lane / 4;
-  const float logSums[2] = {memory.logSums[own], memory.logSums[own + 8]}, along[2] = {memory.along[own], memory.along[own + 8]};
+__device__ __forceinline__ void passBackToQueries(const Queries& own, const Element* k, const Element* v, float scale, Sums& gradQueries) {
 #pragma unroll 1
   for (int key = 0; key < ROWS; key += 64) {
     Sums scores, grads;
     begin();
-    multiplyRows(scores, tileAt(head.q, row), tileAt(head.k, key));
+    multiplyRows(scores, own.rows, tileAt(k, key));
     commit();
-    multiplyRows(grads, tileAt(head.g, row), tileAt(head.v, key));
+    multiplyRows(grads, own.grads, tileAt(v, key));
     commit();
     wait<1>();
     settle(scores);
 #pragma unroll
     for (int t = 0; t < 8; t++)
 #pragma unroll
-      for (int i = 0; i < 4; i++) scores[t][i] = power2(scores[t][i] * (scale * LOG2E) - logSums[i / 2]);
+      for (int i = 0; i < 4; i++) scores[t][i] = power2(scores[t][i] * (scale * LOG2E) - own.logSums[i / 2]);
     wait<0>();
     settle(grads);
 #pragma unroll
     for (int t = 0; t < 8; t++)
 #pragma unroll
-      for (int i = 0; i < 4; i++) grads[t][i] = scores[t][i] * (grads[t][i] - along[i / 2]);
+      for (int i = 0; i < 4; i++) grads[t][i] = scores[t][i] * (grads[t][i] - own.along[i / 2]);
     Operand changes[4];
     toOperands(changes, grads);
     begin();
-    multiplyAdd(gradQueries, changes, tileAt(head.k, key));
+    multiplyAdd(gradQueries, changes, tileAt(k, key));
     commit();
   }
   wait<0>();
   settle(gradQueries);
 }
 
-/// gradIn and parts from the head's column on.
-__device__ __forceinline__ void passBack(const Parts& head, const Memory& memory, const Source& from, float scale, Element* gradIn, float* parts) {
+/// A group's part of the block's round-th head; gradIn and parts from the head's column on.
+__device__ __forceinline__ void passBack(const Memory& memory, const Source& from, int round, float scale, Element* gradIn, float* parts) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, first = warp / 4 * 64, own = warp % 4 * 16;
+  const Element *k = memory.k[0] + round % 2 * 2 * ROWS * W, *v = k + ROWS * W;
   float* columns = memory.columns + warp * 3 * W;
 #pragma unroll
   for (int i = 0; i < 6; i++) columns[i / 2 * W + 2 * lane + i % 2] = 0;  // a lane's own in addColumns
-  for (int row = first; row < ROWS; row += MULTIPLIERS / 2) {
+  passThrough(memory.hasKeys + round % 2, round / 2);
+  if (first >= ROWS) passThrough(memory.hasQueries, round);  // or it would be ahead, and open the gates for both
+  for (int row = first; row < ROWS; row += 64 * GROUPS) {
     Sums gradKeys = {}, gradValues = {};
-    passBackToKeys(head, memory, row, lane, scale, gradKeys, gradValues);
-    storeRows<true>(gradKeys, row + own, lane, from, scale, gradIn + COLUMNS, columns + W);
-    storeRows<false>(gradValues, row + own, lane, from, 1.0f, gradIn + 2 * COLUMNS, columns + 2 * W);
+    passBackToKeys(memory, k + row * W, v + row * W, round, lane, scale, gradKeys, gradValues);
+    storeRows<true>(gradKeys, row + own, lane, from.cosine, from.sine, scale, gradIn + COLUMNS, columns + W);
+    storeRows<false>(gradValues, row + own, lane, from.cosine, from.sine, 1.0f, gradIn + 2 * COLUMNS, columns + 2 * W);
   }
-  for (int row = first; row < ROWS; row += MULTIPLIERS / 2) {
+#pragma unroll 1
+  for (int i = 0; i < TILES; i++) {
+    const int row = first + i * 64 * GROUPS;
     Sums gradQueries = {};
-    passBackToQueries(head, memory, row, lane, scale, gradQueries);
-    storeRows<true>(gradQueries, row + own, lane, from, scale, gradIn, columns);
+    if (row < ROWS) {
+      const Queries queries = queriesAt(memory, row + own, lane);
+      if (i == TILES - 1) arriveAt(memory.needsQueries);
+      passBackToQueries(queries, k, v, scale, gradQueries);
+    } else arriveAt(memory.needsQueries);
+    if (i == TILES - 1) arriveAt(memory.needsKeys + round % 2);
+    if (row < ROWS) storeRows<true>(gradQueries, row + own, lane, from.cosine, from.sine, scale, gradIn, columns);
   }
+  syncGroup(1 + warp / 4);
+  for (int i = threadIdx.x % 128; i < 3 * W; i += 128) {
+    const float* of = memory.columns + warp / 4 * 4 * 3 * W + i;
+    parts[i / W * COLUMNS + i % W] = (of[0] + of[3 * W]) + (of[6 * W] + of[9 * W]);
+  }
+  syncGroup(1 + warp / 4);
 }
 
-/// parts [B, 3, H, 64]: the bias's gradient of each sample. scale: 1 / 8. heads: of all samples.
-extern "C" __global__ void __launch_bounds__(MULTIPLIERS + LOADERS, 1)
+/// parts [B, 2, 3, H, 64]: the bias's gradient of each sample, half and half. scale: 1 / 8. heads: of all samples.
+extern "C" __global__ void __launch_bounds__(128 * GROUPS + LOADERS, 1)
     attention_backward(const Element* __restrict__ gradOut, const Element* __restrict__ in, const Vector* __restrict__ bias,
                        const float* __restrict__ cosine, const float* __restrict__ sine, const Element* __restrict__ out,
                        const float* __restrict__ logSums, Element* __restrict__ gradIn, float* __restrict__ parts, float scale, int heads) {
   SHARED_MEMORY(bytes);
+  const Memory memory = memoryIn(bytes);
   const Source all = {gradOut, in, bias, cosine, sine, out, logSums};
-  const int everyone = MULTIPLIERS + LOADERS, count = (heads - static_cast<int>(blockIdx.x) + gridDim.x - 1) / gridDim.x;
-  if (threadIdx.x >= MULTIPLIERS) {
-    keepRegisters<104>();
-    for (int i = 0; i < 2 * count; i++) {  // keys and values of a head, then queries and gradient, then the next head's
-      const Memory memory = memoryOf(bytes, i / 2);
-      const Source from = headOf(all, blockIdx.x + i / 2 * static_cast<long long>(gridDim.x));
-      Element* slot = memory.slots + i % SLOTS * SLOT;
-      if (i >= SLOTS) barrierSync(isEmpty + i % SLOTS, everyone);
-      if (i % 2 == 0) loadKeys(from, threadIdx.x - MULTIPLIERS, slot, slot + ROWS * W);
-      else loadQueries(from, threadIdx.x - MULTIPLIERS, slot, slot + ROWS * W, memory);
-      showStores();
-      barrierArrive(isFull + i % SLOTS, everyone);
-    }
+  if (threadIdx.x < ROWS / 64) initGate(memory.hasQueries + threadIdx.x, LOADERS);
+  if (threadIdx.x < 2) initGate(memory.hasKeys + threadIdx.x, LOADERS), initGate(memory.needsKeys + threadIdx.x, 128 * GROUPS);
+  if (threadIdx.x == 0) initGate(memory.needsQueries, 128 * GROUPS);
+  __syncthreads();
+  if (threadIdx.x >= 128 * GROUPS) {
+    keepRegisters<120>();
+    loadHeads(all, memory, threadIdx.x - 128 * GROUPS, heads);
   } else {
-    takeRegisters<200>();
-    for (int i = 0; i < count; i++) {
-      const Memory memory = memoryOf(bytes, i);
-      const long long head = blockIdx.x + i * static_cast<long long>(gridDim.x), sample = head / H;
-      const int column = head % H * W, first = 2 * i % SLOTS, second = (2 * i + 1) % SLOTS;
-      Element *keys = memory.slots + first * SLOT, *queries = memory.slots + second * SLOT;
-      barrierSync(isFull + first, everyone), barrierSync(isFull + second, everyone);
-      passBack({queries, keys, keys + ROWS * W, queries + ROWS * W}, memory, headOf(all, head), scale, gradIn + sample * N * 3 * COLUMNS + column, parts);
-      if (2 * i + SLOTS < 2 * count) barrierArrive(isEmpty + first, everyone);
-      if (2 * i + 1 + SLOTS < 2 * count) barrierArrive(isEmpty + second, everyone);
-      barrierSync(hasSums, MULTIPLIERS);
-      for (int c = threadIdx.x; c < 3 * W; c += MULTIPLIERS) {
-        float sum = 0;
-        for (int warp = 0; warp < MULTIPLIERS / 32; warp++) sum += memory.columns[warp * 3 * W + c];
-        parts[(sample * 3 + c / W) * COLUMNS + column + c % W] = sum;
-      }
+    takeRegisters<192>();
+    for (int head = blockIdx.x, round = 0; head < heads; head += gridDim.x, round++) {
+      const long long sample = head / H;
+      const int column = head % H * W;
+      passBack(memory, headOf(all, head), round, scale, gradIn + sample * N * 3 * COLUMNS + column,
+               parts + (sample * GROUPS + threadIdx.x / 128) * 3 * COLUMNS + column);
     }
   }
 }

@@ -13,9 +13,10 @@ __device__ __forceinline__ void loadHead(const Element* in, const Vector* bias, 
   const int group = threadIdx.x % 4, c = 8 * group;
   const Pairs ofQueries = loadBias(bias + c), ofKeys = loadBias(bias + COLUMNS + c), ofValues = loadBias(bias + 2 * COLUMNS + c);
 #pragma unroll 2
-  for (int n = firstRow(threadIdx.x); n < ROWS; n += THREADS / 4) {
+  for (int i = 0; i < ROWS; i += THREADS / 4) {
+    const int n = i + firstRow(threadIdx.x);
     Pairs query = {}, key = {}, value = {};
-    if (n < N) {
+    if (isRow(n)) {
       const Element* from = in + n * 3 * COLUMNS + c;
       const Pairs angles = loadAngles(cosine, sine, n * HALF + c);
       query = loadPairs(from), key = loadPairs(from + COLUMNS), value = loadPairs(from + 2 * COLUMNS);
@@ -80,8 +81,8 @@ __device__ __forceinline__ void attend(const Element* q, const Element* k, const
   for (int half = 0; half < 2; half++) {
     const float whole = laneSum<4>(total[half]);
     const int n = row + threadIdx.x / 32 % 4 * 16 + 8 * half + lane / 4;
-    if (lane % 4 == 0 && n < N) logSums[n] = largest[half] * scale + log2f(whole);
-    storeRow(sums, half, 1.0f / whole, lane, n < N, out + n * COLUMNS);
+    if (lane % 4 == 0 && isRow(n)) logSums[n] = largest[half] * scale + log2f(whole);
+    storeRow(sums, half, 1.0f / whole, lane, isRow(n), out + n * COLUMNS);
   }
 }
 

@@ -1,7 +1,8 @@
 // Words of compute capability 9.0 (sm_90a): products of 64 rows by four warps together (wgmma), from bfloat16 rows of 64 in
-// shared memory to float32; barriers of some of a block's warps; registers that some warps leave to others.
+// shared memory to float32; gates between some of a block's warps; registers that some warps leave to others.
 typedef unsigned Operand[4];      // 16 columns of a warp's 16 rows, lane by lane: see wgmma of the PTX manual
 typedef float Sums[8][4];         // 64 columns of a warp's 16 rows, eight and eight
+typedef unsigned long long Gate;  // in shared memory: opens each time that its number of threads has arrived
 typedef unsigned long long Tile;  // where rows begin, as the tensor cores are told: the manual's matrix descriptor
 
 #ifndef EMULATED
@@ -10,6 +11,11 @@ __device__ __forceinline__ unsigned sharedAddress(const void* from) {
   unsigned address;
   asm("{ .reg .u64 wide; cvta.to.shared.u64 wide, %1; cvt.u32.u64 %0, wide; }" : "=r"(address) : "l"(from));
   return address;
+}
+/// Four 8 x 8 matrices; lane l tells row l % 8 of matrix l / 8.
+__device__ __forceinline__ void loadMatrices(Operand& x, const Element* from) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"(sharedAddress(from)) : "memory");
 }
 __device__ __forceinline__ float power2(float x) {
   float y;
@@ -27,10 +33,12 @@ __device__ __forceinline__ void multiplyStep(Sums& sums, Tile a, Tile b, int add
   asm volatile("{ .reg .pred adds; setp.ne.b32 adds, %34, 0; wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 " NAMES
                ", %32, %33, adds, 1, 1, 0, 0; }" : ALL(sums) : "l"(a), "l"(b), "r"(adds));
 }
-/// [64, 16] of registers times [16, 64], added.
-__device__ __forceinline__ void multiplyStep(Sums& sums, const Operand& a, Tile b) {
-  asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 " NAMES ", {%32, %33, %34, %35}, %36, 1, 1, 1, 1;"
-               : ALL(sums) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+/// [64, 16] of registers times [16, 64], or [64, 16] transposed.
+template <bool isTransposed>
+__device__ __forceinline__ void multiplyStep(Sums& sums, const Operand& a, Tile b, int adds) {
+  asm volatile("{ .reg .pred adds; setp.ne.b32 adds, %37, 0; wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 " NAMES
+               ", {%32, %33, %34, %35}, %36, adds, 1, 1, %38; }"
+               : ALL(sums) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(adds), "n"(isTransposed ? 0 : 1));
 }
 /// Before products whose registers were written otherwise.
 __device__ __forceinline__ void begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -44,13 +52,32 @@ __device__ __forceinline__ void settle(Sums& sums) { asm volatile("" : ALL(sums)
 
 /// What the thread stored in shared memory is seen by products that begin after the next barrier.
 __device__ __forceinline__ void showStores() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
-__device__ __forceinline__ void barrierSync(int barrier, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory"); }
-__device__ __forceinline__ void barrierArrive(int barrier, int threads) { asm volatile("bar.arrive %0, %1;" ::"r"(barrier), "r"(threads) : "memory"); }
+/// Waits for the other warps of the group; barrier: 1 to 15, the group's own.
+__device__ __forceinline__ void syncGroup(int barrier) { asm volatile("bar.sync %0, 128;" ::"r"(barrier) : "memory"); }
+__device__ __forceinline__ void initGate(Gate* gate, int threads) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(sharedAddress(gate)), "r"(threads) : "memory");
+}
+__device__ __forceinline__ void arriveAt(Gate* gate) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(sharedAddress(gate)) : "memory");
+}
+__device__ __forceinline__ bool isOpen(Gate* gate, int round) {
+  int isOpen;
+  asm volatile("{ .reg .pred open; mbarrier.try_wait.parity.shared::cta.b64 open, [%1], %2; selp.b32 %0, 1, 0, open; }"
+               : "=r"(isOpen) : "r"(sharedAddress(gate)), "r"(round % 2) : "memory");
+  return isOpen;
+}
 template <int count>
 __device__ __forceinline__ void keepRegisters() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(count)); }
 template <int count>
 __device__ __forceinline__ void takeRegisters() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(count)); }
 #endif
+
+/// Waits until a gate has opened for the round-th time, from 0; nobody may be more than a round behind.
+__device__ __forceinline__ void passThrough(Gate* gate, int round) {
+  while (!isOpen(gate, round)) {
+  }
+  __syncwarp();
+}
 
 /// Eight columns of a row. A row has 128 bytes, and its groups of 16 lie as the tensor cores want them, in eight different banks
 /// for eight rows. Rows begin at a multiple of 1,024 bytes.
@@ -65,10 +92,20 @@ __device__ __forceinline__ void multiplyRows(Sums& sums, Tile a, Tile b) {
 #pragma unroll
   for (int c = 0; c < 4; c++) multiplyStep(sums, a + 2 * c, b + 2 * c, c > 0);
 }
+/// The same, [64, 64] of registers.
+__device__ __forceinline__ void multiplyRows(Sums& sums, const Operand (&a)[4], Tile b) {
+#pragma unroll
+  for (int c = 0; c < 4; c++) multiplyStep<true>(sums, a[c], b + 2 * c, c > 0);
+}
 /// [64, 64] of registers times [64, 64], added.
 __device__ __forceinline__ void multiplyAdd(Sums& sums, const Operand (&a)[4], Tile b) {
 #pragma unroll
-  for (int c = 0; c < 4; c++) multiplyStep(sums, a[c], b + 128 * c);
+  for (int c = 0; c < 4; c++) multiplyStep<false>(sums, a[c], b + 128 * c, 1);
+}
+/// A warp's 16 rows from `row` on.
+__device__ __forceinline__ void loadOperands(Operand (&x)[4], Element* rows, int row, int lane) {
+#pragma unroll
+  for (int c = 0; c < 4; c++) loadMatrices(x[c], place(rows, row + lane % 16, 2 * c + lane / 16));
 }
 __device__ __forceinline__ void toOperands(Operand (&x)[4], const Sums& sums) {
 #pragma unroll

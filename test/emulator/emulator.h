@@ -18,6 +18,7 @@
 struct uint4 { unsigned x, y, z, w; };
 struct int2 { int x, y; };
 struct uint2 { unsigned x, y; };
+struct float2 { float x, y; };
 struct float4 { float x, y, z, w; };
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 struct Dim { int x, y, z; };
@@ -123,16 +124,21 @@ inline void multiplyStep(float (&sums)[8][4], uint64_t a, uint64_t b, int adds) 
       sums[t][i] = sum;
     }
 }
-inline void multiplyStep(float (&sums)[8][4], const unsigned (&a)[4], uint64_t b) {
+template <bool isTransposed>
+inline void multiplyStep(float (&sums)[8][4], const unsigned (&a)[4], uint64_t b, int adds) {
   const uint64_t mine[4] = {a[0], a[1], a[2], a[3]};
   const auto* all = gather(mine);
   const int lane = threadNumber() % 32;
   for (int t = 0; t < 8; t++)
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
+      const int column = 8 * t + lane % 4 * 2 + i % 2;
+      float sum = adds ? sums[t][i] : 0.0f;
       for (int k = 0; k < 16; k++) {
         const unsigned word = static_cast<unsigned>(all[lane / 4 * 4 + k % 8 / 2][i / 2 + k / 8 * 2]);
-        sums[t][i] += __uint_as_float(k % 2 ? word & 0xffff0000u : word << 16) * elementAt(b, k, 8 * t + lane % 4 * 2 + i % 2);
+        sum += __uint_as_float(k % 2 ? word & 0xffff0000u : word << 16) * (isTransposed ? elementAt(b, column, k) : elementAt(b, k, column));
       }
+      sums[t][i] = sum;
+    }
 }
 inline void begin() {}
 inline void commit() {}
@@ -142,13 +148,21 @@ inline void showStores() {}
 template <int count> inline void keepRegisters() {}
 template <int count> inline void takeRegisters() {}
 static int arrived[16], rounds[16];
-inline void barrierArrive(int barrier, int threads) {
-  if (++arrived[barrier] == threads) arrived[barrier] = 0, rounds[barrier]++;
-}
-inline void barrierSync(int barrier, int threads) {
+inline void syncGroup(int barrier) {
   const int round = rounds[barrier];
-  barrierArrive(barrier, threads);
+  if (++arrived[barrier] == 128) arrived[barrier] = 0, rounds[barrier]++;
   while (rounds[barrier] == round) waitForWarp();
+}
+/// A gate: threads, those that are missing, rounds.
+inline void initGate(unsigned long long* gate, int threads) { *gate = static_cast<uint64_t>(threads) | static_cast<uint64_t>(threads) << 16; }
+inline void arriveAt(unsigned long long* gate) {
+  *gate -= 1 << 16;
+  if ((*gate >> 16 & 0xffff) == 0) *gate += (*gate & 0xffff) << 16, *gate += 1ull << 32;
+}
+inline bool isOpen(unsigned long long* gate, int round) {
+  const bool isOpen = (*gate >> 32) % 2 != round % 2;
+  if (!isOpen) waitForWarp();
+  return isOpen;
 }
 
 // How the emulator calls a kernel whose arguments it does not know.

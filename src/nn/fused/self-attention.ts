@@ -62,8 +62,9 @@ interface Kernels {
   readonly block: readonly [number, number];
   /** Bytes, forward and backward, for rows in shared memory. */
   readonly shared: readonly [number, number];
-  /** Blocks of the backward pass. */
+  /** Blocks of the backward pass, and its sums of columns a sample. */
   readonly blocks: number;
+  readonly parts: number;
 }
 
 function kernelsOf(device: string, heads: number, tokens: number, headDim: number): Kernels {
@@ -74,8 +75,9 @@ function kernelsOf(device: string, heads: number, tokens: number, headDim: numbe
       files: ["hopper-attention", "hopper-attention-backward"],
       constants: {},
       block: [256, 384],
-      shared: [3 * part, 3 * 2 * part + 4 * 4 * rows + 2 * 8 * 3 * headDim * 4],
+      shared: [3 * part, 6 * part + 2 * 4 * rows + 8 * 3 * headDim * 4 + 8 * (rows / keys + 5)],
       blocks: Math.min(heads, deviceTraits(device).multiprocessors),
+      parts: 2,
     };
   }
   const rowBytes = 2 * (headDim + 8); // a row begins 16 bytes after the end of the last
@@ -88,6 +90,7 @@ function kernelsOf(device: string, heads: number, tokens: number, headDim: numbe
       rows * (4 * rowBytes + 2 * 2 * (keys + 8) + 2 * 4) + 2 * 16 * headDim * 4,
     ],
     blocks: heads,
+    parts: 1,
   };
 }
 
@@ -96,7 +99,7 @@ function planOf(all: Tensor, bias: Tensor, heads: number): Plan {
   return planFor(`self-attention ${form} ${shape} ${heads} ${bias.dtype} ${device}`, () => {
     const [batch, tokens, columns] = shape as [number, number, number];
     const headDim = columns / 3 / heads;
-    const { files, constants, block, shared, blocks } = kernelsOf(
+    const { files, constants, block, shared, blocks, parts } = kernelsOf(
       device,
       batch * heads,
       tokens,
@@ -126,7 +129,7 @@ function planOf(all: Tensor, bias: Tensor, heads: number): Plan {
       backward: {
         buffers: {
           gradient: { shape, dtype },
-          parts: { shape: [batch, columns], dtype: "float32" },
+          parts: { shape: [batch * parts, columns], dtype: "float32" },
           sums: { shape: [columns], dtype: "float32" },
         },
         steps: [
@@ -139,7 +142,7 @@ function planOf(all: Tensor, bias: Tensor, heads: number): Plan {
               ...(form === "hopper" ? [int(batch * heads)] : []),
             ],
           },
-          columnSum(device, { parts: "parts", sums: "sums", count: batch, columns }),
+          columnSum(device, { parts: "parts", sums: "sums", count: batch * parts, columns }),
         ],
       },
       gradients: { all: "gradient", bias: "sums" },
