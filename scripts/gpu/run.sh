@@ -117,11 +117,14 @@ shapes() {
   theirs clips p8 large
 }
 
-# Data-parallel training, after build, on a machine with two GPUs; ONLY=kill takes a part; PROCESSES=1 one process over NCCL.
+# Data-parallel training, after build, on a machine with two GPUs; ONLY=kill takes a part, TWO="--precision float32 --batch 32"
+# adds to the script's options; PROCESSES=1 takes one process over NCCL.
 two() {
-  cp scripts/gpu/two-gpus.mjs "$work/"
-  node "$work/two-gpus.mjs" --data "$work/pictures" --out "$work/two" --processes "${PROCESSES:-2}" --only "${ONLY:-pace,curves,kill}" 2>&1 | tee "$out/two-gpus.txt"
-  cp "$work/two/"*.jsonl "$out/"
+  cp scripts/gpu/two-gpus.mjs scripts/gpu/pace.mjs "$work/"
+  # shellcheck disable=SC2086  # several words
+  node "$work/two-gpus.mjs" ${TWO:-} --data "$work/pictures" --out "$work/two" --processes "${PROCESSES:-2}" --only "${ONLY:-pace,curves,kill}" 2>&1 | tee -a "$out/two-gpus.txt"
+  cat "$work/two/two-gpus.jsonl" >> "$out/two-gpus.jsonl"
+  cat "$work/two/curves.jsonl" >> "$out/two-gpus-curves.jsonl" 2> /dev/null || true
 }
 
 curves() { each speed.mjs 90 "curves plain" "curves graph"; }

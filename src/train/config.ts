@@ -68,6 +68,8 @@ const train = z.strictObject({
   maxGradNorm: z.number().positive().default(1),
   /** bfloat16: autocast, with float32 master weights. */
   precision: z.enum(["float32", "bfloat16"]).default("bfloat16"),
+  /** On a GPU, products of float32 numbers by TensorFloat-32: several times as fast, with three decimal digits. */
+  tf32: z.boolean().default(true),
   /** auto: on a GPU, our own kernels; off: libtorch's operators alone. */
   kernels: z.enum(["auto", "off"]).default("auto"),
   /** auto: with kernels, steps are replayed as one CUDA graph where they can be; off: launched one by one. */

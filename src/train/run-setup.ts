@@ -21,8 +21,10 @@ import type { TrainOptions } from "./train-options.js";
 /** The engine's switches, which are global. */
 export function setEngine({ train }: TrainConfig, device: string): void {
   if (train.threads) setNumThreads(train.threads);
-  if (device.startsWith("cuda"))
-    for (const flag of ["tf32", "cudnnBenchmark"] as const) setFlag(flag, true);
+  if (device.startsWith("cuda")) {
+    setFlag("tf32", train.tf32);
+    setFlag("cudnnBenchmark", true);
+  }
   setFused(train.kernels === "auto");
 }
 
