@@ -1,8 +1,6 @@
 // Ours at the shapes of bench/dit_anchor.py, one JSON line a case: training steps and 50 guided DDIM steps of DiT-L and DiT-XL.
-// Usage: dit-bench.mjs [CASE...], beside node_modules/ of the installed package and kernel-times.mjs. DEVICE=cpu tries it at a
-// tiny size; PROFILE=1 adds where the time goes.
-import { kernelTimes } from "./kernel-times.mjs";
-
+// Usage: dit-bench.mjs [CASE...], beside node_modules/ of the installed package. DEVICE=cpu tries it at a tiny size; PROFILE=1 adds
+// where the time goes (kernel-times.mjs).
 const root = process.env.VITOK_DIST ?? new URL("./node_modules/vitok/dist/", import.meta.url).href;
 const dist = (path) => import(`${root}${path}.js`);
 const torch = await dist("torch/index");
@@ -126,7 +124,7 @@ function sampleCase({ batch, side = 16, steps, ...rest }) {
   return { run, dispose: () => generator.dispose() };
 }
 
-function measure({ name, ...options }) {
+async function measure({ name, ...options }) {
   const { batch, steps } = options;
   if (isGpu) resetPeakMemory(device);
   const { run, dispose } = steps ? sampleCase(options) : trainCase(options);
@@ -146,8 +144,10 @@ function measure({ name, ...options }) {
     peak_mib: Math.round(memory(device).peakBytes / 2 ** 20),
   };
   console.log(JSON.stringify(line));
-  if (process.env.PROFILE)
+  if (process.env.PROFILE) {
+    const { kernelTimes } = await import("./kernel-times.mjs");
     console.log(JSON.stringify({ name, way, ...kernelTimes(torch, run, device) }));
+  }
   dispose();
   if (isGpu) emptyCache(device);
 }
@@ -158,4 +158,4 @@ if (unknown.length)
   throw new Error(
     `Expected cases of ${cases.map(({ name }) => name).join(", ")}, received ${unknown.join(", ")}.`,
   );
-for (const item of cases) if (!asked.length || asked.includes(item.name)) measure(item);
+for (const item of cases) if (!asked.length || asked.includes(item.name)) await measure(item);

@@ -1,9 +1,11 @@
 // How fast a model is evaluated beside how fast it reconstructs, one JSON line a case, in interleaved rounds of one run.
 // Frozen networks have random weights: their speed does not depend on them. No files are read: batches lie in memory.
 // node evaluate.mjs [--device cuda:0] [--variant S-B/16] [--size 256] [--batch 64] [--batches 16] [--rounds 3] [--convolutions]
-// VITOK_PACKAGE is the package's folder, ./node_modules/vitok by default.
+// [--settings float32,float32+tf32,bfloat16,bfloat16+tf32] [--metrics "psnr,ssim psnr,ssim,fid,is"]
+// VITOK_PACKAGE is the package's folder, ./node_modules/vitok by default. A main thread that hangs is told of on stderr.
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { watch } from "./watch.mjs";
 
 const root = resolve(process.env.VITOK_PACKAGE ?? "node_modules/vitok");
 const load = (path) => import(`file://${root}/dist/${path}.js`);
@@ -15,7 +17,7 @@ const { Inception2015 } = await load("perceptual/inception-2015");
 const { inceptionSteps } = await load("perceptual/inception-layers");
 const { expectedLayers } = await load("perceptual/inception-weights");
 const { Lpips } = await load("perceptual/lpips");
-const { keep, liveTensors, memory, ones, rand, randn, resetPeakMemory, scope } = torch;
+const { emptyCache, keep, liveTensors, memory, ones, rand, randn, resetPeakMemory, scope } = torch;
 
 const text = (value) => ({ type: "string", default: value });
 const { values } = parseArgs({
@@ -26,6 +28,8 @@ const { values } = parseArgs({
     batch: text("64"),
     batches: text("16"),
     rounds: text("3"),
+    settings: text(""), // of the model, and of the frozen networks; all by default
+    metrics: text("psnr,ssim psnr,ssim,fid,is psnr,ssim,fid,is,stats psnr,ssim,lpips,fid,is"), // stats: the originals' are at hand
     convolutions: { type: "boolean", default: false }, // Inception's convolutions one by one, too: convolutions.mjs
   },
 });
@@ -33,7 +37,7 @@ const { device, variant } = values;
 const [size, batchSize, batches, rounds] = ["size", "batch", "batches", "rounds"].map((name) =>
   Number(values[name]),
 );
-torch.setFlag("cudnnBenchmark", true);
+const beat = watch(15);
 
 /** He's bound, so that activations keep their size. */
 const weight = (shape) => {
@@ -86,20 +90,22 @@ function time(run) {
 }
 const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 
-const cases = [
-  { metrics: ["psnr", "ssim"] },
-  { metrics: ["psnr", "ssim", "fid", "is"] },
-  { metrics: ["psnr", "ssim", "fid", "is"], hasRealMoments: true },
-  { metrics: ["psnr", "ssim", "lpips", "fid", "is"] },
-];
+const cases = values.metrics.split(" ").map((names) => {
+  const all = names.split(",");
+  return { metrics: all.filter((name) => name !== "stats"), hasRealMoments: all.includes("stats") };
+});
+const isAsked = (name) => cases.some(({ metrics }) => metrics.includes(name));
 
 function measure(precision, tf32) {
+  const setting = `${precision}${tf32 ? "+tf32" : ""}`;
+  beat(setting);
   torch.setFlag("tf32", tf32);
   const tokenizer = Tokenizer.create(variant, { device, dtype: precision, seed: 0 });
   const image = scope(() => new Inception2015(inceptionWeights(), { device, tf32 }));
-  const lpips = scope(vgg);
+  const lpips = isAsked("lpips") ? scope(vgg) : { dispose() {} };
+  beat(`${setting}: networks`);
   const networks = { image, video: undefined, lpips, dispose() {} };
-  for (const { metrics, hasRealMoments = false } of cases) {
+  for (const { metrics, hasRealMoments } of cases) {
     const plan = planOf({ metrics, tf32 });
     seen = 0;
     // The Inception Score shuffles the places of a set of this size before the first picture.
@@ -109,12 +115,20 @@ function measure(precision, tf32) {
       alone: () => scope(() => void pass.reconstruct(nextBatch())),
       evaluation: () => pass.update(nextBatch()),
     };
-    for (const run of Object.values(work)) for (let i = 0; i < 2; i++) run(); // warm
+    for (const [name, run] of Object.entries(work))
+      for (let i = 0; i < 2; i++) {
+        beat(`${setting} ${metrics}: ${name}, warming up`);
+        run();
+        torch.synchronize(device);
+      }
     resetPeakMemory(device);
     const live = liveTensors();
     const times = { alone: [], evaluation: [] };
     for (let round = 0; round < rounds; round++)
-      for (const [name, run] of Object.entries(work)) times[name].push(time(run));
+      for (const [name, run] of Object.entries(work)) {
+        beat(`${setting} ${metrics}: ${name}`);
+        times[name].push(time(run));
+      }
     if (liveTensors() !== live) throw new Error("Expected no tensor left behind, found some.");
     const [alone, evaluation] = [median(times.alone), median(times.evaluation)];
     const rate = (ms) => +((batchSize / ms) * 1e3).toFixed(1);
@@ -130,6 +144,7 @@ function measure(precision, tf32) {
     pass.dispose();
   }
   for (const each of [tokenizer, image, lpips]) each.dispose();
+  if (device !== "cpu") emptyCache(device);
 }
 
 /** Where an evaluation's time goes, by running its parts apart. */
@@ -148,13 +163,16 @@ function partsOf(pass) {
   return Object.fromEntries(times);
 }
 
-const settings = device === "cpu" ? [["float32", false]] : [];
-if (device !== "cpu")
-  for (const precision of ["float32", "bfloat16"])
-    for (const tf32 of [false, true]) settings.push([precision, tf32]);
-for (const [precision, tf32] of settings) measure(precision, tf32);
+const all =
+  device === "cpu" ? ["float32"] : ["float32", "float32+tf32", "bfloat16", "bfloat16+tf32"];
+const asked = values.settings === "none" ? [] : values.settings ? values.settings.split(",") : all;
 if (values.convolutions) {
+  beat("convolutions");
   const { measureConvolutions } = await import("./convolutions.mjs");
   const steps = inceptionSteps({ lastPool: "max" });
-  measureConvolutions(torch, { steps, device, batch: batchSize, rounds: batches });
+  measureConvolutions(torch, { steps, device, batch: batchSize, rounds: batches, beat });
+}
+for (const setting of asked) {
+  const [precision, tf32] = setting.split("+");
+  measure(precision, tf32 === "tf32");
 }

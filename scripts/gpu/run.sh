@@ -34,7 +34,7 @@ bench() {
 
 # Evaluation beside reconstruction alone, with random weights in the frozen networks. EVALUATE: more arguments.
 evaluate() {
-  cp scripts/gpu/evaluate.mjs scripts/gpu/convolutions.mjs "$work/"
+  cp scripts/gpu/{evaluate,convolutions,watch}.mjs "$work/"
   # shellcheck disable=SC2086  # several arguments
   (cd "$work" && node evaluate.mjs --batch "${BATCH:-64}" ${EVALUATE:-}) | tee "$out/evaluate.jsonl"
 }
