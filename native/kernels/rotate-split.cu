@@ -74,6 +74,28 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   }
 }
 
+/// Rows [q | k | v] whose bias is added already, where they lie: q and k are turned, v is not touched. Bytes a row: 4 H W elements.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    rotate_within(const float* __restrict__ cosine, const float* __restrict__ sine, Element* __restrict__ all, int batch, int places) {
+  const int unit = blockIdx.z * blockDim.x + threadIdx.x, n = blockIdx.x;
+  if (unit >= UNITS / 3 * 2) return;
+  const Place place = placeOf(unit, n, cosine, sine);
+#pragma unroll 2
+  for (int b = blockIdx.y * blockDim.y + threadIdx.y; b < batch; b += gridDim.y * blockDim.y) {
+    Element* at = all + ((static_cast<long long>(b) * places + n) * 3 + place.part) * COLUMNS + place.column;
+    const Few first = *reinterpret_cast<const Few*>(at), second = *reinterpret_cast<const Few*>(at + HALF);
+    Few turnedFirst, turnedSecond;
+#pragma unroll
+    for (int i = 0; i < V; i++) {
+      const float a = widen(first.x[i]), c = widen(second.x[i]);
+      turnedFirst.x[i] = narrow(a * place.cosine[i] - c * place.sine[i]);
+      turnedSecond.x[i] = narrow(a * place.sine[i] + c * place.cosine[i]);
+    }
+    *reinterpret_cast<Few*>(at) = turnedFirst;
+    *reinterpret_cast<Few*>(at + HALF) = turnedSecond;
+  }
+}
+
 /// The way back; parts: [gridDim.x * gridDim.y * blockDim.y, 3 COLUMNS], the bias's gradient.
 extern "C" __global__ void __launch_bounds__(THREADS)
     rotate_split_backward(const Element* __restrict__ q, const Element* __restrict__ k, const Element* __restrict__ v,

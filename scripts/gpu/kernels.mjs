@@ -5,6 +5,7 @@ import { boxes } from "./kernels/boxes.mjs";
 import { bytes } from "./kernels/bytes.mjs";
 import { gaussian } from "./kernels/gaussian.mjs";
 import { dist, failures, say } from "./kernels/harness.mjs";
+import { rotateSplitCase } from "./kernels/heads.mjs";
 import { adamw, graph } from "./kernels/optimizer.mjs";
 import { lpips, unitDistance } from "./kernels/perceptual.mjs";
 import { quantise } from "./kernels/quantise.mjs";
@@ -15,7 +16,6 @@ import {
   gatedSiluCase,
   inference,
   modulateCase,
-  rotateSplitCase,
   tower,
 } from "./kernels/transformer.mjs";
 

@@ -17,13 +17,11 @@ import {
 const { FusedAdamW } = await dist("nn/fused-adamw");
 const { addNorm } = await dist("nn/fused/add-norm");
 const { gatedSilu } = await dist("nn/fused/gated-silu");
-const { rotatedHeads } = await dist("nn/fused/rotated-heads");
 const { modulate } = await dist("nn/fused/modulate");
 const { setFused } = await dist("nn/fused/choose");
 const { Linear } = await dist("nn/linear");
 const { LayerNorm } = await dist("nn/norm");
 const { moveTo, parameters } = await dist("nn/parameters");
-const { RopeTables } = await dist("nn/rope");
 const { working: workingOf } = await dist("nn/working");
 const { Tokenizer } = await dist("tokenizer/tokenizer");
 const torch = await dist("torch/index");
@@ -176,50 +174,6 @@ export function gatedSiluCase() {
     "gated-silu backward",
     2.5 * both.byteLength,
     () => torch.grad([out], [leafBoth], { gradOutputs: [grad], retainGraph: true }),
-    { asGraph: false },
-  );
-}
-
-export function rotateSplitCase() {
-  for (const dtype of ["float32", "bfloat16"])
-    for (const [batch, grid, heads, headDim] of shapes([
-      [3, { t: 1, h: 2, w: 3 }, 12, 64],
-      [5, { t: 2, h: 2, w: 2 }, 2, 20],
-      [2, { t: 2, h: 3, w: 3 }, 16, 72],
-      [7, { t: 1, h: 16, w: 16 }, 3, 64],
-      [1, { t: 1, h: 1, w: 1 }, 1, 4],
-    ])) {
-      const width = heads * headDim;
-      const rope = new RopeTables(headDim).at(grid, 0, device);
-      const linear = random(new Linear(64, 3 * width), "bfloat16");
-      const x0 = leaf([batch, grid.t * grid.h * grid.w, 64], dtype);
-      compare(
-        `rotate-split ${batch}x${JSON.stringify(grid)} ${heads}x${headDim}`,
-        dtype,
-        (type) => {
-          const x = asLeaf(x0, type);
-          const l = inDtype(linear, type);
-          return {
-            inputs: { x, weight: l.weight, bias: l.bias },
-            outputs: rotatedHeads(x, l, rope, heads),
-          };
-        },
-      );
-    }
-  if (isEmulated) return;
-  const rope = new RopeTables(64).at({ t: 1, h: 16, w: 16 }, 0, device);
-  const all = leaf([128, 256, 3 * 768], "bfloat16");
-  const bias = randn([3 * 768], { device });
-  bandwidth("rotate-split forward", 2 * all.byteLength, () =>
-    noGrad(() => rotatedHeads(all, { product: () => all, bias }, rope, 12)),
-  );
-  const leafAll = all.clone().requiresGrad_();
-  const made = rotatedHeads(leafAll, { product: () => leafAll, bias }, rope, 12);
-  const grads = made.map(() => leaf([128, 256, 12, 64], "bfloat16").transpose(1, 2));
-  bandwidth(
-    "rotate-split backward",
-    2 * all.byteLength,
-    () => torch.grad(made, [leafAll], { gradOutputs: grads, retainGraph: true }),
     { asGraph: false },
   );
 }

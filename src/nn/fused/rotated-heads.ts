@@ -3,7 +3,9 @@
 import {
   deviceTraits,
   int,
+  isPlain,
   type Layout,
+  launch,
   loadKernel,
   type Plan,
   planFor,
@@ -28,6 +30,25 @@ export function rotateProduct(all: Tensor, bias: Tensor, rope: Rope, heads: numb
   return made.map((part) => part.transpose(1, 2)) as Heads;
 }
 
+/** Whether heads may be turned where they lie: kernels run, nothing is recorded or cast. */
+export const suitsTurn = (x: Tensor, bias: Tensor): boolean =>
+  isPlain() && x.dtype === bias.dtype && suitsKernels(x, bias);
+
+/**
+ * As rotatedHeads(), where suitsTurn(): the product adds the bias, queries and keys are turned in its memory, and values stay as
+ * they are there. 4 numbers moved for each of the width.
+ */
+export function turnedHeads(x: Tensor, linear: Linear, rope: Rope, heads: number): Heads {
+  const all = linear.forward(x); // [B, N, 3 D]
+  const [batch, places, columns] = all.shape as [number, number, number];
+  const headDim = columns / 3 / heads;
+  const { constants, sizeOf } = shapeOf({ batch, places, heads, headDim, parts: 2 }, all);
+  const kernel = loadKernel("rotate-split", "rotate_within", all.device, constants);
+  launch(kernel, sizeOf(4), [rope.cos, rope.sin, all, int(batch), int(places)]);
+  const parts = all.view([batch, places, 3, heads, headDim]).unbind(2);
+  return parts.map((part) => part.transpose(1, 2)) as Heads;
+}
+
 export function rotatedHeadsTwin(x: Tensor, linear: Linear, rope: Rope, heads: number): Heads {
   const [batch, tokens] = x.shape as [number, number];
   const headDim = linear.bias.size(0) / 3 / heads;
@@ -40,31 +61,47 @@ export function rotatedHeadsTwin(x: Tensor, linear: Linear, rope: Rope, heads: n
 /** Elements a thread loads at once: the most that divide a half of a head. */
 const groupOf = (half: number) => [8, 4, 2, 1].find((size) => half % size === 0)!;
 
+interface Rows {
+  readonly batch: number;
+  readonly places: number;
+  readonly heads: number;
+  readonly headDim: number;
+  /** How many of q, k and v threads are there for. */
+  readonly parts: 2 | 3;
+}
+
+/** A thread keeps a place and a group of columns, and walks over the batch: constants, and sizes by blocks a multiprocessor. */
+function shapeOf({ batch, places, heads, headDim, parts }: Rows, all: Tensor, bias = all) {
+  const group = groupOf(headDim / 2);
+  const units = (parts * heads * headDim) / 2 / group;
+  const across = Math.min(units, 512);
+  const down = Math.max(1, Math.floor(288 / across));
+  const { multiprocessors } = deviceTraits(all.device);
+  const slices = (resident: number) =>
+    Math.max(
+      1,
+      Math.min(Math.ceil(batch / down), Math.ceil((resident * multiprocessors) / places)),
+    );
+  const sizeOf = (resident: number) => ({
+    grid: [places, slices(resident), Math.ceil(units / across)] as const,
+    block: [across, down] as const,
+  });
+  const constants = {
+    ...{ H: heads, W: headDim, V: group, THREADS: across * down },
+    ...bitsOf(all, bias),
+  };
+  return { constants, sizeOf };
+}
+
 function planOf(all: Tensor, bias: Tensor, heads: number): Plan {
   const { shape, dtype, device } = all;
   return planFor(`rotate-split ${shape} ${heads} ${dtype} ${bias.dtype} ${device}`, () => {
     const [batch, places, columns] = shape as [number, number, number];
     const headDim = columns / 3 / heads;
-    const group = groupOf(headDim / 2);
-    const units = (3 * heads * headDim) / 2 / group;
-    // A thread keeps a place and a group of columns, and walks over the batch.
-    const across = Math.min(units, 512);
-    const down = Math.max(1, Math.floor(288 / across));
-    const { multiprocessors } = deviceTraits(device);
-    const slices = (resident: number) =>
-      Math.max(
-        1,
-        Math.min(Math.ceil(batch / down), Math.ceil((resident * multiprocessors) / places)),
-      );
-    const shapeOf = (resident: number) => ({
-      grid: [places, slices(resident), Math.ceil(units / across)] as const,
-      block: [across, down] as const,
-    });
-    const constants = {
-      ...{ H: heads, W: headDim, V: group, THREADS: across * down },
-      ...bitsOf(all, bias),
-    };
-    const parts = places * slices(2) * down;
+    const { constants, sizeOf } = shapeOf({ batch, places, heads, headDim, parts: 3 }, all, bias);
+    const [, slices] = sizeOf(2).grid;
+    const [, down] = sizeOf(2).block;
+    const parts = places * slices * down;
     const head: Layout = { shape: [batch, places, heads, headDim], dtype };
     const table: Layout = { shape: [places, headDim / 2], dtype: "float32" };
     const sizes = [int(batch), int(places)];
@@ -79,7 +116,7 @@ function planOf(all: Tensor, bias: Tensor, heads: number): Plan {
         steps: [
           {
             kernel: loadKernel("rotate-split", "rotate_split", device, constants),
-            ...shapeOf(4),
+            ...sizeOf(4),
             args: ["all", "bias", "cos", "sin", "q", "k", "v", ...sizes],
           },
         ],
@@ -94,7 +131,7 @@ function planOf(all: Tensor, bias: Tensor, heads: number): Plan {
         steps: [
           {
             kernel: loadKernel("rotate-split", "rotate_split_backward", device, constants),
-            ...shapeOf(2),
+            ...sizeOf(2),
             args: ["d.q", "d.k", "d.v", "cos", "sin", "gradient", "parts", ...sizes],
           },
           columnSum(device, { parts: "parts", sums: "sums", count: parts, columns }),

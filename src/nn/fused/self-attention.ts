@@ -15,7 +15,7 @@ import type { Linear } from "../linear.js";
 import type { Rope } from "../rope.js";
 import { bitsOf, suitsKernels } from "./choose.js";
 import { columnSum } from "./column-sum.js";
-import { rotatedHeadsTwin, rotateProduct } from "./rotated-heads.js";
+import { rotatedHeadsTwin, rotateProduct, suitsTurn, turnedHeads } from "./rotated-heads.js";
 
 /** More tokens do not fit in a multiprocessor's shared memory, with their gradients. */
 const mostTokens = 256;
@@ -38,6 +38,7 @@ export function setSelfAttention(tokens = mostTokens, chosen: Form = "hopper"): 
 export function selfAttention(x: Tensor, linear: Linear, rope: Rope, heads: number): Tensor {
   const { bias } = linear;
   if (!suitsKernels(x, bias)) return attend(rotatedHeadsTwin(x, linear, rope, heads));
+  if (limit < x.size(1) && suitsTurn(x, bias)) return attend(turnedHeads(x, linear, rope, heads));
   const all = linear.product(x);
   if (!fitsKernel(all, heads)) return attend(rotateProduct(all, bias, rope, heads));
   return planOf(all, bias, heads).run(all, bias, rope.cos, rope.sin)[0]!;
