@@ -1,197 +1,250 @@
-// The way back through attention.cu: the gradient of the product [q | k | v], turned back, and of its bias. A block takes a head of
-// a sample. For each block of keys a warp makes the scores of its own queries again; scores and their gradients then lie in
-// shared memory, from where half of the warps sum up the values' gradients and half the keys', 16 of them and 32 columns
-// each. Bytes a row: 8 H W elements.
-#include "attention.h"
+// The way back through attention.cu: the gradient of the product [q | k | v], turned back, and of its bias. A block goes
+// through heads of samples. Four of its warps load the next one while eight multiply, four and four with 64 rows at a time:
+// first each its keys with all queries, then each its queries with all keys. Scores are made twice, so that they and their gradients
+// go from product to product in registers, and no group waits for another. Bytes a row: 8 H W elements.
+#include "heads.h"
 
-#define WARPS 16
-#define SIDES (W / 32)  // of 32 columns that are pairs of each other: 16 of the first half of a head, 16 of the second
-#define TILES ((ROWS / 16 + WARPS - 1) / WARPS)  // of 16 queries, of each warp
+#define GROUPS 2   // of four warps that multiply
+#define LOADERS 128  // threads
+#define TILES ((ROWS / 64 + GROUPS - 1) / GROUPS)  // of 64 rows, of a group
 
-struct Head {
-  Element *q, *k, *v, *grad;     // [ROWS, STRIDE]
-  Element *scores, *gradScores;  // [ROWS, SCORES], of the block of keys
-  float *logSums, *along;        // [ROWS]; along: the gradient's product with the output
-  float* sums;                   // [2, WARPS, W]
+struct Memory {
+  Element *q, *grad;              // [ROWS, W]; grad: the output's
+  Element *k[2], *v[2];           // of a head, and of the next
+  float *logSums, *along;         // [ROWS]; along: the gradient's product with the output
+  float* columns;                 // [4 GROUPS, 3, W], sums of each warp
+  Gate *hasQueries, *needsQueries;  // the first a block of 64
+  Gate *hasKeys, *needsKeys;        // two each, of k[0] and k[1]
 };
-__device__ __forceinline__ Head headIn(unsigned char* memory) {
-  Head head;
-  head.q = reinterpret_cast<Element*>(memory);
-  head.k = head.q + ROWS * STRIDE, head.v = head.k + ROWS * STRIDE, head.grad = head.v + ROWS * STRIDE;
-  head.scores = head.grad + ROWS * STRIDE, head.gradScores = head.scores + ROWS * SCORES;
-  head.logSums = reinterpret_cast<float*>(head.gradScores + ROWS * SCORES);
-  head.along = head.logSums + ROWS, head.sums = head.along + ROWS;
-  return head;
+__device__ __forceinline__ Memory memoryIn(unsigned char* bytes) {
+  Memory memory;
+  memory.q = reinterpret_cast<Element*>(bytes), memory.grad = memory.q + ROWS * W;
+  for (int i = 0; i < 2; i++) memory.k[i] = memory.q + (2 + 2 * i) * ROWS * W, memory.v[i] = memory.k[i] + ROWS * W;
+  memory.logSums = reinterpret_cast<float*>(memory.q + 6 * ROWS * W), memory.along = memory.logSums + ROWS;
+  memory.columns = memory.along + ROWS;
+  memory.hasQueries = reinterpret_cast<Gate*>(memory.columns + 4 * GROUPS * 3 * W), memory.needsQueries = memory.hasQueries + ROWS / 64;
+  memory.hasKeys = memory.needsQueries + 1, memory.needsKeys = memory.hasKeys + 2;
+  return memory;
 }
 
-/// The output's gradient and its product with the output, both [N, H, W] of a sample from the head's column on.
-__device__ __forceinline__ void loadGradient(const Element* grad, const Element* out, const float* logSums, const Head& head) {
-  constexpr int lanes = W / 8;
-  for (int i = threadIdx.x; i < ROWS * lanes; i += blockDim.x) {
-    const int n = i / lanes, c = i % lanes * 8;
-    float g[8] = {}, o[8] = {}, dot = 0;
-    if (n < N) unpack(load(grad + n * COLUMNS + c), g), unpack(load(out + n * COLUMNS + c), o);
-#pragma unroll
-    for (int k = 0; k < 8; k++) dot += g[k] * o[k];
-    dot = laneSum<lanes>(dot);
-    store(head.grad + n * STRIDE + c, pack(g));
-    if (c == 0) head.along[n] = dot, head.logSums[n] = n < N ? logSums[n] : 0.0f;
-  }
+struct Source {
+  const Element *gradOut, *in;
+  const Vector* bias;
+  const float *cosine, *sine;
+  const Element* out;
+  const float* logSums;
+};
+/// Of a sample and from a head's column on.
+__device__ __forceinline__ Source headOf(Source from, int head) {
+  const long long sample = head / H;
+  const int column = head % H * W;
+  from.gradOut += sample * N * COLUMNS + column, from.out += sample * N * COLUMNS + column;
+  from.in += sample * N * 3 * COLUMNS + column, from.bias += column, from.logSums += static_cast<long long>(head) * N;
+  return from;
 }
 
-/// Scores of 16 queries with 32 keys, columns of `scores` from `first` on, and their gradients, which are added to the queries' own.
-__device__ __forceinline__ void scoreQueries(const Head& head, int row, int key, int first, int lane, float scale,
-                                             Sum (&gradQueries)[W / 8]) {
-  Sum scores[4] = {}, grads[4] = {};
-#pragma unroll
-  for (int c = 0; c < W; c += 16) {
-    Operand query, grad;
-    loadMatrices(query, tall(head.q, row, c, lane));
-    loadMatrices(grad, tall(head.grad, row, c, lane));
-#pragma unroll
-    for (int t = 0; t < 4; t += 2) {
-      Operand x;
-      loadMatrices(x, wide(head.k, key + first + 8 * t, c, lane));
-      multiplyAdd(scores[t], query, x[0], x[1]);
-      multiplyAdd(scores[t + 1], query, x[2], x[3]);
-      loadMatrices(x, wide(head.v, key + first + 8 * t, c, lane));
-      multiplyAdd(grads[t], grad, x[0], x[1]);
-      multiplyAdd(grads[t + 1], grad, x[2], x[3]);
+__device__ __forceinline__ void loadKeys(const Source& from, int thread, Element* k, Element* v) {
+  const int group = thread % 4, c = 8 * group;
+  const Pairs ofKeys = loadBias(from.bias + COLUMNS + c), ofValues = loadBias(from.bias + 2 * COLUMNS + c);
+#pragma unroll 2
+  for (int i = 0; i < ROWS; i += LOADERS / 4) {
+    const int n = i + firstRow(thread);
+    Pairs key = {}, value = {};
+    if (isRow(n)) {
+      const Element* row = from.in + n * 3 * COLUMNS + c;
+      const Pairs angles = loadAngles(from.cosine, from.sine, n * HALF + c);
+      key = loadPairs(row + COLUMNS), value = loadPairs(row + 2 * COLUMNS);
+      addBias(key, ofKeys), addBias(value, ofValues), rotate(key, angles);
     }
-  }
-#pragma unroll
-  for (int half = 0; half < 2; half++) {  // a lane holds two columns of row lane / 4, and of the one eight below
-    const int n = row + 8 * half + lane / 4;
-    const float logSum = head.logSums[n], along = head.along[n];
-#pragma unroll
-    for (int t = 0; t < 4; t++) {
-      const int column = first + 8 * t + 2 * (lane % 4);
-#pragma unroll
-      for (int i = 2 * half; i < 2 * half + 2; i++) {
-        const bool isKey = N % KEYS == 0 || key + column + i % 2 < N;
-        scores[t][i] = isKey ? power2(scores[t][i] * scale - logSum) : 0.0f;
-        grads[t][i] = scores[t][i] * (grads[t][i] - along);
-      }
-      *reinterpret_cast<unsigned*>(head.scores + n * SCORES + column) = packPair(scores[t][2 * half], scores[t][2 * half + 1]);
-      *reinterpret_cast<unsigned*>(head.gradScores + n * SCORES + column) = packPair(grads[t][2 * half], grads[t][2 * half + 1]);
-    }
-  }
-#pragma unroll
-  for (int t = 0; t < 4; t += 2) {
-    Operand grad;
-    toOperand(grad, grads[t], grads[t + 1]);
-#pragma unroll
-    for (int c = 0; c < W / 8; c += 2) {
-      Operand x;
-      loadTransposed(x, tall(head.k, key + first + 8 * t, 8 * c, lane));
-      multiplyAdd(gradQueries[c], grad, x[0], x[1]);
-      multiplyAdd(gradQueries[c + 1], grad, x[2], x[3]);
-    }
+    storePairs(k, n, group, key), storePairs(v, n, group, value);
   }
 }
 
-/// Gradients of 16 keys, or values, whose scores begin at a column, in two groups of 16 columns: from `side` on, and half a head
-/// on: the scores' transpose times what every query gave.
-__device__ __forceinline__ void sumOverQueries(const Element* scores, const Element* rows, int column, int side, int lane, Sum (&sums)[4]) {
-#pragma unroll 4
-  for (int n = 0; n < ROWS; n += 16) {
-    Operand left, x;
-    loadTransposed(left, wide(scores, n, column, lane, SCORES));
+/// A block of 64 queries, with their outputs' gradients.
+__device__ __forceinline__ void loadQueries(const Source& from, int thread, int first, const Memory& memory) {
+  const int group = thread % 4, c = 8 * group;
+  const Pairs ofQueries = loadBias(from.bias + c);
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-      loadTransposed(x, tall(rows, n, side + half * HALF, lane));
-      multiplyAdd(sums[2 * half], left, x[0], x[1]);
-      multiplyAdd(sums[2 * half + 1], left, x[2], x[3]);
+  for (int i = 0; i < 64; i += LOADERS / 4) {
+    const int n = first + i + firstRow(thread);
+    Pairs query = {}, grad = {};
+    float logSum = 0, along = 0;
+    if (isRow(n)) {
+      const Pairs angles = loadAngles(from.cosine, from.sine, n * HALF + c);
+      query = loadPairs(from.in + n * 3 * COLUMNS + c), grad = loadPairs(from.gradOut + n * COLUMNS + c);
+      const Pairs out = loadPairs(from.out + n * COLUMNS + c);
+      logSum = from.logSums[n];
+      addBias(query, ofQueries), rotate(query, angles);
+#pragma unroll
+      for (int k = 0; k < 8; k++) along += grad.low[k] * out.low[k] + grad.high[k] * out.high[k];
+    }
+    along = laneSum<4>(along);
+    storePairs(memory.q, n, group, query), storePairs(memory.grad, n, group, grad);
+    if (group == 0) memory.logSums[n] = logSum, memory.along[n] = along;
+  }
+}
+
+/// The block's heads in turn, each as soon as its place is free.
+__device__ __forceinline__ void loadHeads(const Source& all, const Memory& memory, int thread, int heads) {
+  for (int head = blockIdx.x, i = 0; head < heads; head += gridDim.x, i++) {
+    const Source from = headOf(all, head);
+    if (i >= 2) passThrough(memory.needsKeys + i % 2, i / 2 - 1);
+    loadKeys(from, thread, memory.k[0] + i % 2 * 2 * ROWS * W, memory.v[0] + i % 2 * 2 * ROWS * W);
+    showStores();
+    arriveAt(memory.hasKeys + i % 2);
+    if (i >= 1) passThrough(memory.needsQueries, i - 1);
+    for (int block = 0; block < ROWS / 64; block++) {
+      loadQueries(from, thread, 64 * block, memory);
+      showStores();
+      arriveAt(memory.hasQueries + block);
     }
   }
 }
 
-/// 16 rows of a part's gradient into `to`, [N, 3, H, W] of a sample from the part's and head's column on, and to the sums of
-/// columns: `tiles` of eight columns from `side` on, and as many half a head on.
-template <int tiles>
-__device__ __forceinline__ void storeRows(Sum (&rows)[2 * tiles], int row, int side, int lane, const float* cosine, const float* sine,
-                                          float scale, bool isTurned, Element* to, float (&columns)[2 * tiles][2]) {
+/// Gradients of 64 keys and values, a key a row of the scores. Queries are waited for in their round.
+__device__ __forceinline__ void passBackToKeys(const Memory& memory, const Element* k, const Element* v, int round, int lane, float scale,
+                                               Sums& gradKeys, Sums& gradValues) {
+#pragma unroll 1
+  for (int query = 0; query < ROWS; query += 64) {
+    passThrough(memory.hasQueries + query / 64, round);
+    Sums scores, grads;
+    begin();
+    multiplyRows(scores, tileAt(k, 0), tileAt(memory.q, query));
+    commit();
+    multiplyRows(grads, tileAt(v, 0), tileAt(memory.grad, query));
+    commit();
+    wait<1>();
+    settle(scores);
+    const float *logSums = memory.logSums + query + 2 * (lane % 4), *along = memory.along + query + 2 * (lane % 4);
+#pragma unroll
+    for (int t = 0; t < 8; t++)
+#pragma unroll
+      for (int i = 0; i < 4; i++) scores[t][i] = power2(scores[t][i] * (scale * LOG2E) - logSums[8 * t + i % 2]);
+    Operand shares[4], changes[4];
+    toOperands(shares, scores);
+    begin();
+    multiplyAdd(gradValues, shares, tileAt(memory.grad, query));
+    commit();
+    wait<1>();
+    settle(grads);
+#pragma unroll
+    for (int t = 0; t < 8; t++)
+#pragma unroll
+      for (int i = 0; i < 4; i++) grads[t][i] = scores[t][i] * (grads[t][i] - along[8 * t + i % 2]);
+    toOperands(changes, grads);
+    begin();
+    multiplyAdd(gradKeys, changes, tileAt(memory.q, query));
+    commit();
+  }
+  wait<0>();
+  settle(gradKeys), settle(gradValues);
+}
+
+/// A warp's 16 queries, with their outputs' gradients.
+struct Queries {
+  Operand rows[4], grads[4];
+  float logSums[2], along[2];  // of row lane / 4, and of the one eight below
+};
+__device__ __forceinline__ Queries queriesAt(const Memory& memory, int row, int lane) {
+  Queries own;
+  loadOperands(own.rows, memory.q, row, lane), loadOperands(own.grads, memory.grad, row, lane);
 #pragma unroll
   for (int half = 0; half < 2; half++) {
     const int n = row + 8 * half + lane / 4;
-    if (n >= N) continue;
-#pragma unroll
-    for (int t = 0; t < tiles; t++) {
-      const int c = side + 8 * t + 2 * (lane % 4);
-#pragma unroll
-      for (int i = 0; i < 2; i++) {
-        float &low = rows[t][2 * half + i], &high = rows[t + tiles][2 * half + i];
-        low *= scale, high *= scale;
-        if (isTurned) {
-          const float a = low, b = high, x = cosine[n * HALF + c + i], y = sine[n * HALF + c + i];
-          low = a * x + b * y, high = b * x - a * y;
-        }
-        columns[t][i] += low, columns[t + tiles][i] += high;
-      }
-      Element* place = to + n * 3 * COLUMNS + c;
-      *reinterpret_cast<unsigned*>(place) = packPair(rows[t][2 * half], rows[t][2 * half + 1]);
-      *reinterpret_cast<unsigned*>(place + HALF) = packPair(rows[t + tiles][2 * half], rows[t + tiles][2 * half + 1]);
-    }
+    own.logSums[half] = memory.logSums[n], own.along[half] = memory.along[n];
   }
+  return own;
 }
 
-/// A warp's sums of columns over its lanes, to where the block adds them up.
-template <int tiles>
-__device__ __forceinline__ void storeColumns(const float (&columns)[2 * tiles][2], int side, int lane, float* to) {
+/// Gradients of 64 queries, a query a row of the scores. Keys after N are zeros, so whatever shares they get, they give nothing.
+__device__ __forceinline__ void passBackToQueries(const Queries& own, const Element* k, const Element* v, float scale, Sums& gradQueries) {
+#pragma unroll 1
+  for (int key = 0; key < ROWS; key += 64) {
+    Sums scores, grads;
+    begin();
+    multiplyRows(scores, own.rows, tileAt(k, key));
+    commit();
+    multiplyRows(grads, own.grads, tileAt(v, key));
+    commit();
+    wait<1>();
+    settle(scores);
 #pragma unroll
-  for (int t = 0; t < 2 * tiles; t++)
+    for (int t = 0; t < 8; t++)
 #pragma unroll
-    for (int i = 0; i < 2; i++) {
-      float sum = columns[t][i];
+      for (int i = 0; i < 4; i++) scores[t][i] = power2(scores[t][i] * (scale * LOG2E) - own.logSums[i / 2]);
+    wait<0>();
+    settle(grads);
 #pragma unroll
-      for (int offset = 4; offset < 32; offset *= 2) sum += __shfl_xor_sync(0xffffffffu, sum, offset);
-      if (lane < 4) to[side + t / tiles * HALF + t % tiles * 8 + 2 * lane + i] = sum;
-    }
+    for (int t = 0; t < 8; t++)
+#pragma unroll
+      for (int i = 0; i < 4; i++) grads[t][i] = scores[t][i] * (grads[t][i] - own.along[i / 2]);
+    Operand changes[4];
+    toOperands(changes, grads);
+    begin();
+    multiplyAdd(gradQueries, changes, tileAt(k, key));
+    commit();
+  }
+  wait<0>();
+  settle(gradQueries);
 }
 
-/// parts [B, 3, H, W]: the bias's gradient of each sample. scale: 1 / sqrt(W).
-extern "C" __global__ void __launch_bounds__(32 * WARPS, 1)
+/// A group's part of the block's round-th head; gradIn and parts from the head's column on.
+__device__ __forceinline__ void passBack(const Memory& memory, const Source& from, int round, float scale, Element* gradIn, float* parts) {
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, first = warp / 4 * 64, own = warp % 4 * 16;
+  const Element *k = memory.k[0] + round % 2 * 2 * ROWS * W, *v = k + ROWS * W;
+  float* columns = memory.columns + warp * 3 * W;
+#pragma unroll
+  for (int i = 0; i < 6; i++) columns[i / 2 * W + 2 * lane + i % 2] = 0;  // a lane's own in addColumns
+  passThrough(memory.hasKeys + round % 2, round / 2);
+  if (first >= ROWS) passThrough(memory.hasQueries, round);  // or it would be ahead, and open the gates for both
+  for (int row = first; row < ROWS; row += 64 * GROUPS) {
+    Sums gradKeys = {}, gradValues = {};
+    passBackToKeys(memory, k + row * W, v + row * W, round, lane, scale, gradKeys, gradValues);
+    storeRows<true>(gradKeys, row + own, lane, from.cosine, from.sine, scale, gradIn + COLUMNS, columns + W);
+    storeRows<false>(gradValues, row + own, lane, from.cosine, from.sine, 1.0f, gradIn + 2 * COLUMNS, columns + 2 * W);
+  }
+#pragma unroll 1
+  for (int i = 0; i < TILES; i++) {
+    const int row = first + i * 64 * GROUPS;
+    Sums gradQueries = {};
+    if (row < ROWS) {
+      const Queries queries = queriesAt(memory, row + own, lane);
+      if (i == TILES - 1) arriveAt(memory.needsQueries);
+      passBackToQueries(queries, k, v, scale, gradQueries);
+    } else arriveAt(memory.needsQueries);
+    if (i == TILES - 1) arriveAt(memory.needsKeys + round % 2);
+    if (row < ROWS) storeRows<true>(gradQueries, row + own, lane, from.cosine, from.sine, scale, gradIn, columns);
+  }
+  syncGroup(1 + warp / 4);
+  for (int i = threadIdx.x % 128; i < 3 * W; i += 128) {
+    const float* of = memory.columns + warp / 4 * 4 * 3 * W + i;
+    parts[i / W * COLUMNS + i % W] = (of[0] + of[3 * W]) + (of[6 * W] + of[9 * W]);
+  }
+  syncGroup(1 + warp / 4);
+}
+
+/// parts [B, 2, 3, H, 64]: the bias's gradient of each sample, half and half. scale: 1 / 8. heads: of all samples.
+extern "C" __global__ void __launch_bounds__(128 * GROUPS + LOADERS, 1)
     attention_backward(const Element* __restrict__ gradOut, const Element* __restrict__ in, const Vector* __restrict__ bias,
                        const float* __restrict__ cosine, const float* __restrict__ sine, const Element* __restrict__ out,
-                       const float* __restrict__ logSums, Element* __restrict__ gradIn, float* __restrict__ parts, float scale) {
-  SHARED_MEMORY(memory);
-  const Head head = headIn(memory);
-  const long long sample = blockIdx.x / H;
-  const int column = blockIdx.x % H * W, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  loadHead(in + sample * N * 3 * COLUMNS, bias, cosine, sine, blockIdx.x % H, {head.q, head.k, head.v});
-  loadGradient(gradOut + sample * N * COLUMNS + column, out + sample * N * COLUMNS + column, logSums + static_cast<long long>(blockIdx.x) * N, head);
+                       const float* __restrict__ logSums, Element* __restrict__ gradIn, float* __restrict__ parts, float scale, int heads) {
+  SHARED_MEMORY(bytes);
+  const Memory memory = memoryIn(bytes);
+  const Source all = {gradOut, in, bias, cosine, sine, out, logSums};
+  if (threadIdx.x < ROWS / 64) initGate(memory.hasQueries + threadIdx.x, LOADERS);
+  if (threadIdx.x < 2) initGate(memory.hasKeys + threadIdx.x, LOADERS), initGate(memory.needsKeys + threadIdx.x, 128 * GROUPS);
+  if (threadIdx.x == 0) initGate(memory.needsQueries, 128 * GROUPS);
   __syncthreads();
-  Element* to = gradIn + sample * N * 3 * COLUMNS + column;
-  Sum gradQueries[TILES][W / 8] = {};
-  float ofQueries[W / 8][2] = {}, ofOthers[4][2] = {};  // columns, of queries and of the warp's keys or values
-  const bool isOfKeys = warp >= WARPS / 2;
-  const int part = isOfKeys ? 1 : 2, own = warp % 4 * 16, side = warp / 4 % 2 * 16;
-  for (int key = 0; key < ROWS; key += KEYS) {
-#pragma unroll
-    for (int i = 0; i < TILES; i++) {
-      const int row = 16 * (warp + WARPS * i);
-      if (row < ROWS)
-#pragma unroll 1
-        for (int first = 0; first < KEYS; first += 32) scoreQueries(head, row, key, first, lane, scale * LOG2E, gradQueries[i]);
+  if (threadIdx.x >= 128 * GROUPS) {
+    keepRegisters<120>();
+    loadHeads(all, memory, threadIdx.x - 128 * GROUPS, heads);
+  } else {
+    takeRegisters<192>();
+    for (int head = blockIdx.x, round = 0; head < heads; head += gridDim.x, round++) {
+      const long long sample = head / H;
+      const int column = head % H * W;
+      passBack(memory, headOf(all, head), round, scale, gradIn + sample * N * 3 * COLUMNS + column,
+               parts + (sample * GROUPS + threadIdx.x / 128) * 3 * COLUMNS + column);
     }
-    __syncthreads();
-    if (side < 16 * SIDES) {
-      Sum rows[4] = {};
-      sumOverQueries(isOfKeys ? head.gradScores : head.scores, isOfKeys ? head.q : head.grad, own, side, lane, rows);
-      storeRows<2>(rows, key + own, side, lane, cosine, sine, isOfKeys ? scale : 1.0f, isOfKeys, to + part * COLUMNS, ofOthers);
-    }
-    __syncthreads();
-  }
-#pragma unroll
-  for (int i = 0; i < TILES; i++)
-    storeRows<W / 16>(gradQueries[i], 16 * (warp + WARPS * i), 0, lane, cosine, sine, scale, true, to, ofQueries);
-  storeColumns<W / 16>(ofQueries, 0, lane, head.sums + warp * W);
-  if (side < 16 * SIDES) storeColumns<2>(ofOthers, side, lane, head.sums + (WARPS + warp) * W);
-  __syncthreads();
-  for (int i = threadIdx.x; i < 3 * W; i += 32 * WARPS) {
-    const int of = i / W, first = WARPS + (of == 1 ? WARPS / 2 : 0) + i % HALF / 16 * 4;
-    float sum = 0;
-    for (int k = 0; k < (of == 0 ? WARPS : 4); k++) sum += head.sums[((of == 0 ? 0 : first) + k) * W + i % W];
-    parts[(sample * 3 + of) * COLUMNS + column + i % W] = sum;
   }
 }

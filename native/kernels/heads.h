@@ -1,4 +1,4 @@
-// A head of 64 columns on its way between memory and products, for hopper-attention*.cu: [q | k | v] of H heads, [B, N, 3, H, 64],
+// A head of 64 columns on its way between memory and products, for attention*.cu: [q | k | v] of H heads, [B, N, 3, H, 64],
 // the bias added and pairs (c, c + 32) of q and k turned by the angle of the row's place; and back.
 #include "warpgroup.h"
 #define W 64

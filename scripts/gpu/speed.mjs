@@ -155,10 +155,9 @@ function curves(way) {
 }
 
 const [, , title, way = "graph"] = process.argv;
-// SELF_ATTENTION=256: our attention kernel in place of libtorch's, up to so many tokens; ATTENTION_FORM=warps: its older form
-const { SELF_ATTENTION, ATTENTION_FORM } = process.env;
-if (SELF_ATTENTION)
-  (await dist("nn/fused/self-attention")).setSelfAttention(Number(SELF_ATTENTION), ATTENTION_FORM);
+// SELF_ATTENTION=256: our attention kernel in place of libtorch's, up to so many tokens; 0: libtorch's
+if (process.env.SELF_ATTENTION)
+  (await dist("nn/fused/self-attention")).setSelfAttention(Number(process.env.SELF_ATTENTION));
 setFlag("tf32", true);
 setFlag("cudnnBenchmark", true);
 try {

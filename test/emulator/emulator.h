@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include <algorithm>
+#include <deque>
+#include <vector>
 
 #define EMULATED 1
 #define __device__
@@ -65,48 +67,28 @@ inline float __shfl_xor_sync(unsigned, float x, int offset) {
 }
 inline unsigned __shfl_xor_sync(unsigned all, unsigned x, int offset) { return __float_as_uint(__shfl_xor_sync(all, __uint_as_float(x), offset)); }
 
-// The tensor cores' words, as native/kernels/attention.h has them for a GPU: what each lane holds is PTX's layout.
+// The words of native/kernels/warpgroup.h: what each lane holds is PTX's layout. Products are done when they are waited for.
 alignas(1024) static unsigned char sharedMemory[256 << 10];
 #define SHARED_MEMORY(name) unsigned char* name = sharedMemory
 inline void __syncwarp() { waitForWarp(); }
 inline float power2(float x) { return exp2f(x); }
-static uint64_t held[2][1024][6];
+inline unsigned sharedAddress(const void* from) { return static_cast<unsigned>(static_cast<const unsigned char*>(from) - sharedMemory); }
+static uint64_t held[2][1024][4];
 /// What every lane of the warp gives, seen by all.
 template <size_t count>
-inline const uint64_t (*gather(const uint64_t (&mine)[count]))[6] {
+inline const uint64_t (*gather(const uint64_t (&mine)[count]))[4] {
   const int self = threadNumber(), half = (*turn)++ % 2;
   for (size_t i = 0; i < count; i++) held[half][self][i] = mine[i];
   waitForWarp();
   return &held[half][self / 32 * 32];
 }
 template <typename From>
-inline void loadAny(unsigned (&x)[4], const From* from, bool isTransposed) {
+inline void loadMatrices(unsigned (&x)[4], const From* from) {
   const uint64_t mine[1] = {reinterpret_cast<uint64_t>(from)};
   const auto* all = gather(mine);
-  const int lane = threadNumber() % 32, row = lane / 4, column = lane % 4 * 2;
-  for (int i = 0; i < 4; i++) {
-    auto at = [&](int r, int c) { return static_cast<unsigned>(reinterpret_cast<const unsigned short*>(all[8 * i + r][0])[c]); };
-    x[i] = isTransposed ? at(column, row) | at(column + 1, row) << 16 : at(row, column) | at(row, column + 1) << 16;
-  }
-}
-template <typename From>
-inline void loadMatrices(unsigned (&x)[4], const From* from) { loadAny(x, from, false); }
-template <typename From>
-inline void loadTransposed(unsigned (&x)[4], const From* from) { loadAny(x, from, true); }
-inline void multiplyAdd(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-  const uint64_t mine[6] = {a[0], a[1], a[2], a[3], b0, b1};
-  const auto* all = gather(mine);
   const int lane = threadNumber() % 32;
-  auto half = [](uint64_t word, int i) { return __uint_as_float(i % 2 ? static_cast<unsigned>(word) & 0xffff0000u : static_cast<unsigned>(word) << 16); };
-  for (int i = 0; i < 4; i++) {
-    const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
-    for (int k = 0; k < 16; k++)
-      c[i] += half(all[row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2], k) * half(all[column * 4 + k % 8 / 2][4 + k / 8], k);
-  }
+  for (int i = 0; i < 4; i++) memcpy(&x[i], reinterpret_cast<const unsigned*>(all[8 * i + lane / 4][0]) + lane % 4, 4);
 }
-
-// The words of native/kernels/warpgroup.h. Products are done where they begin, so a wait that is missing is not seen.
-inline unsigned sharedAddress(const void* from) { return static_cast<unsigned>(static_cast<const unsigned char*>(from) - sharedMemory); }
 /// A number of swizzled rows of 128 bytes that a matrix descriptor tells of.
 inline float elementAt(uint64_t tile, int row, int column) {
   unsigned address = static_cast<unsigned>(tile & 0x3fff) * 16 + row / 8 * static_cast<unsigned>(tile >> 32 & 0x3fff) * 16 + row % 8 * 128 + column * 2;
@@ -115,34 +97,43 @@ inline float elementAt(uint64_t tile, int row, int column) {
   memcpy(&bits, sharedMemory + address, 2);
   return tile >> 62 == 1 ? __uint_as_float(static_cast<unsigned>(bits) << 16) : NAN;
 }
-inline int rowInGroup(int i) { return threadNumber() / 32 % 4 * 16 + threadNumber() % 32 / 4 + i / 2 * 8; }
-inline void multiplyStep(float (&sums)[8][4], uint64_t a, uint64_t b, int adds) {
-  for (int t = 0; t < 8; t++)
-    for (int i = 0; i < 4; i++) {
-      float sum = adds ? sums[t][i] : 0.0f;
-      for (int k = 0; k < 16; k++) sum += elementAt(a, rowInGroup(i), k) * elementAt(b, 8 * t + threadNumber() % 4 * 2 + i % 2, k);
-      sums[t][i] = sum;
-    }
-}
-template <bool isTransposed>
-inline void multiplyStep(float (&sums)[8][4], const unsigned (&a)[4], uint64_t b, int adds) {
-  const uint64_t mine[4] = {a[0], a[1], a[2], a[3]};
-  const auto* all = gather(mine);
+struct Product {
+  float (*sums)[4];
+  bool isHeld, isTransposed, adds;
+  uint64_t held[4], a, b;
+};
+inline void multiply(const Product& product) {
+  const auto* all = gather(product.held);
   const int lane = threadNumber() % 32;
   for (int t = 0; t < 8; t++)
     for (int i = 0; i < 4; i++) {
-      const int column = 8 * t + lane % 4 * 2 + i % 2;
-      float sum = adds ? sums[t][i] : 0.0f;
+      const int row = threadNumber() / 32 % 4 * 16 + lane / 4 + i / 2 * 8, column = 8 * t + lane % 4 * 2 + i % 2;
+      float sum = product.adds ? product.sums[t][i] : 0.0f;
       for (int k = 0; k < 16; k++) {
         const unsigned word = static_cast<unsigned>(all[lane / 4 * 4 + k % 8 / 2][i / 2 + k / 8 * 2]);
-        sum += __uint_as_float(k % 2 ? word & 0xffff0000u : word << 16) * (isTransposed ? elementAt(b, column, k) : elementAt(b, k, column));
+        const float left = product.isHeld ? __uint_as_float(k % 2 ? word & 0xffff0000u : word << 16) : elementAt(product.a, row, k);
+        sum += left * (product.isTransposed ? elementAt(product.b, column, k) : elementAt(product.b, k, column));
       }
-      sums[t][i] = sum;
+      product.sums[t][i] = sum;
     }
 }
+static std::deque<std::vector<Product>> groups[1024];  // of each thread, those that it has not waited for
+static std::vector<Product> current[1024];
+inline void multiplyStep(float (&sums)[8][4], uint64_t a, uint64_t b, int adds) {
+  current[threadNumber()].push_back({sums, false, true, adds != 0, {}, a, b});
+}
+template <bool isTransposed>
+inline void multiplyStep(float (&sums)[8][4], const unsigned (&a)[4], uint64_t b, int adds) {
+  current[threadNumber()].push_back({sums, true, isTransposed, adds != 0, {a[0], a[1], a[2], a[3]}, 0, b});
+}
 inline void begin() {}
-inline void commit() {}
-template <int left> inline void wait() {}
+inline void commit() { groups[threadNumber()].push_back(std::move(current[threadNumber()])), current[threadNumber()].clear(); }
+template <int left>
+inline void wait() {
+  auto& mine = groups[threadNumber()];
+  for (; mine.size() > left; mine.pop_front())
+    for (const Product& product : mine.front()) multiply(product);
+}
 inline void settle(float (&)[8][4]) {}
 inline void showStores() {}
 template <int count> inline void keepRegisters() {}

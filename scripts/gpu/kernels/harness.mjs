@@ -99,9 +99,9 @@ export const shapes = (all, count = 2) => (isEmulated ? all.slice(0, count) : al
 
 /**
  * Bytes a second of a few runs: replayed as a graph; or, for a backward pass whose forward pass ran elsewhere, launched one
- * by one, which long kernels hide.
+ * by one, which long kernels hide. `predicted`: ms, written down before.
  */
-export function bandwidth(name, bytes, fn, { repeats = 10, asGraph = true } = {}) {
+export function bandwidth(name, bytes, fn, { repeats = 10, asGraph = true, predicted } = {}) {
   scope(() => {
     const work = () => {
       for (let i = 0; i < repeats; i++) scope(() => fn(i));
@@ -121,6 +121,7 @@ export function bandwidth(name, bytes, fn, { repeats = 10, asGraph = true } = {}
     say({
       speed: name,
       ms: +ms.toFixed(4),
+      ...(predicted ? { predicted } : {}),
       gbPerSecond: Math.round(bytes / ms / 1e6),
       mib: +(bytes / 2 ** 20).toFixed(1),
     });

@@ -17,20 +17,16 @@ import { bitsOf, suitsKernels } from "./choose.js";
 import { columnSum } from "./column-sum.js";
 import { rotatedHeadsTwin, rotateProduct, suitsTurn, turnedHeads } from "./rotated-heads.js";
 
+const headDim = 64;
 /** More tokens do not fit in a multiprocessor's shared memory, with their gradients. */
 const mostTokens = 256;
-/** Off: the present forms agree in the emulator and have not run on a GPU yet. */
+/** Off: its present form agrees in the emulator and has not run on a GPU yet. */
 let limit = 0;
 
-/** "hopper" multiplies by four warps together, "warps" by each alone; one of them goes when both have run on a GPU. */
-type Form = "hopper" | "warps";
-let form: Form = "hopper";
-
 /** For checks and benchmarks: the kernel takes up to so many tokens. Returns what was set. */
-export function setSelfAttention(tokens = mostTokens, chosen: Form = "hopper"): number {
+export function setSelfAttention(tokens = mostTokens): number {
   const before = limit;
   limit = Math.min(tokens, mostTokens);
-  form = chosen;
   return before;
 }
 
@@ -50,63 +46,23 @@ function attend([q, k, v]: readonly [Tensor, Tensor, Tensor]): Tensor {
 }
 
 function fitsKernel(all: Tensor, heads: number): boolean {
-  const headDim = all.size(-1) / 3 / heads;
-  if (all.dtype !== "bfloat16" || all.size(1) > limit || headDim !== 64) return false;
-  return deviceTraits(all.device).capability === 90; // whose words the kernels use
+  const { dtype, device } = all;
+  if (dtype !== "bfloat16" || all.size(1) > limit || all.size(-1) !== 3 * heads * headDim)
+    return false;
+  return deviceTraits(device).capability === 90; // whose words the kernels use
 }
 
 const keys = 64; // that the kernels look at together
-
-interface Kernels {
-  readonly files: readonly [string, string];
-  readonly constants: Readonly<Record<string, number>>;
-  readonly block: readonly [number, number];
-  /** Bytes, forward and backward, for rows in shared memory. */
-  readonly shared: readonly [number, number];
-  /** Blocks of the backward pass, and its sums of columns a sample. */
-  readonly blocks: number;
-  readonly parts: number;
-}
-
-function kernelsOf(device: string, heads: number, tokens: number, headDim: number): Kernels {
-  const rows = Math.ceil(tokens / keys) * keys;
-  if (form === "hopper") {
-    const part = 2 * rows * headDim;
-    return {
-      files: ["hopper-attention", "hopper-attention-backward"],
-      constants: {},
-      block: [256, 384],
-      shared: [3 * part, 6 * part + 2 * 4 * rows + 8 * 3 * headDim * 4 + 8 * (rows / keys + 5)],
-      blocks: Math.min(heads, deviceTraits(device).multiprocessors),
-      parts: 2,
-    };
-  }
-  const rowBytes = 2 * (headDim + 8); // a row begins 16 bytes after the end of the last
-  return {
-    files: ["attention", "attention-backward"],
-    constants: { W: headDim },
-    block: [256, 512],
-    shared: [
-      3 * rows * rowBytes,
-      rows * (4 * rowBytes + 2 * 2 * (keys + 8) + 2 * 4) + 2 * 16 * headDim * 4,
-    ],
-    blocks: heads,
-    parts: 1,
-  };
-}
+const groups = 2; // of four warps that multiply
 
 function planOf(all: Tensor, bias: Tensor, heads: number): Plan {
   const { shape, dtype, device } = all;
-  return planFor(`self-attention ${form} ${shape} ${heads} ${bias.dtype} ${device}`, () => {
+  return planFor(`self-attention ${shape} ${heads} ${bias.dtype} ${device}`, () => {
     const [batch, tokens, columns] = shape as [number, number, number];
-    const headDim = columns / 3 / heads;
-    const { files, constants, block, shared, blocks, parts } = kernelsOf(
-      device,
-      batch * heads,
-      tokens,
-      headDim,
-    );
-    const known = { N: tokens, H: heads, ...constants, ...bitsOf(all, bias) };
+    const constants = { N: tokens, H: heads, ...bitsOf(all, bias) };
+    const rows = Math.ceil(tokens / keys) * keys;
+    const partBytes = 2 * rows * headDim; // of queries, keys, values or the output's gradient
+    const sumBytes = 4 * (2 * rows + groups * 4 * 3 * headDim);
     const scale = float(headDim ** -0.5);
     const out: Layout = { shape: [batch, tokens, columns / 3], dtype };
     const table: Layout = { shape: [tokens, headDim / 2], dtype: "float32" };
@@ -120,8 +76,8 @@ function planOf(all: Tensor, bias: Tensor, heads: number): Plan {
         buffers: { out, logSums: { shape: [batch, heads, tokens], dtype: "float32" } },
         steps: [
           {
-            kernel: loadKernel(files[0], "attention", device, known),
-            ...{ grid: [batch * heads], block: [block[0]], shared: shared[0] },
+            kernel: loadKernel("attention", "attention", device, constants),
+            ...{ grid: [batch * heads], block: [128 * groups], shared: 3 * partBytes },
             args: ["all", "bias", "cos", "sin", "out", "logSums", scale],
           },
         ],
@@ -130,20 +86,21 @@ function planOf(all: Tensor, bias: Tensor, heads: number): Plan {
       backward: {
         buffers: {
           gradient: { shape, dtype },
-          parts: { shape: [batch * parts, columns], dtype: "float32" },
+          parts: { shape: [batch * groups, columns], dtype: "float32" },
           sums: { shape: [columns], dtype: "float32" },
         },
         steps: [
           {
-            kernel: loadKernel(files[1], "attention_backward", device, known),
-            ...{ grid: [blocks], block: [block[1]], shared: shared[1] },
+            kernel: loadKernel("attention-backward", "attention_backward", device, constants),
+            grid: [Math.min(batch * heads, deviceTraits(device).multiprocessors)],
+            block: [128 * (groups + 1)], // four warps load
+            shared: 6 * partBytes + sumBytes + 8 * (rows / keys + 5),
             args: [
               ...["d.out", "all", "bias", "cos", "sin", "out", "logSums", "gradient", "parts"],
-              scale,
-              ...(form === "hopper" ? [int(batch * heads)] : []),
+              ...[scale, int(batch * heads)],
             ],
           },
-          columnSum(device, { parts: "parts", sums: "sums", count: batch * parts, columns }),
+          columnSum(device, { parts: "parts", sums: "sums", count: batch * groups, columns }),
         ],
       },
       gradients: { all: "gradient", bias: "sums" },
