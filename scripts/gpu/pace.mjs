@@ -28,10 +28,17 @@ await withTeam({ device: recipe.device, resumeCommand: "none" }, async (team) =>
   }
 });
 
+/** The same bytes for every sample, way and process. */
+function drawSamples(length) {
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) bytes[i] = (i * 7919) >> 3;
+  return bytes;
+}
+
 /** The median of three spans of steps, each as a run makes them: a step is read when the next one is under way. */
 function timeSteps(stage, team) {
   const { size } = recipe.data;
-  const bytes = Uint8Array.from({ length: samples * size * size * 3 }, (_, i) => (i * 7919) >> 3);
+  const bytes = drawSamples(samples * size * size * 3);
   const indices = Array.from({ length: samples }, (_, i) => team.rank * samples + i);
   const still = { bytes, shape: [samples, 1, size, size, 3], indices };
   let last;
