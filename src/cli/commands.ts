@@ -154,6 +154,21 @@ export const commands: readonly Command[] = [
     examples: ["vitok card models/demo --run runs/demo --scores scores/kodak/scores.json"],
   },
   {
+    name: "push",
+    args: "<model> <repository>",
+    summary: "a model folder, with its card, to a repository of the Hugging Face hub",
+    options: [
+      { flags: "--token <token>", summary: "with write access (default: HF_TOKEN)" },
+      { flags: "--onnx <dir>", summary: "what `vitok export --format onnx` wrote, as its onnx/" },
+      { flags: "--private", summary: "a repository that is made is not public" },
+      { flags: "--pull-request", summary: "as a proposal, for a repository of others" },
+      { flags: "--message <text>", summary: "of the commit" },
+      { flags: "--dry-run", summary: "list the files and their sizes; send nothing" },
+      json,
+    ],
+    examples: ["vitok push models/demo hf://me/demo --dry-run"],
+  },
+  {
     name: "generate",
     args: "<model>",
     summary: "samples of a generator, decoded to pictures or videos",

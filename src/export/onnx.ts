@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../atomic-file.js";
 import { stateDict } from "../nn/parameters.js";
+import { portable } from "../portable.js";
 import { type TokenizerConfig, toJson, variantName } from "../tokenizer/config.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { scope, zeros } from "../torch/index.js";
@@ -37,7 +38,7 @@ export function exportOnnx(
     throw new TypeError(
       `Expected float32 or float16 weights on the CPU for the export, received ${dtype} on ${device}.`,
     );
-  const config = { ...options.extra, ...toJson(tokenizer.config) };
+  const config = { ...portable(options.extra ?? {}), ...toJson(tokenizer.config) };
   const onnx = { precision: dtype, opset, encoder: "encoder.onnx", decoder: "decoder.onnx" };
   const metadata = {
     "vitok.version": version,

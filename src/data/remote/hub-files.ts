@@ -31,9 +31,13 @@ export interface HubFile {
   readonly blob: string;
 }
 
+/** HF_ENDPOINT, or the public hub. */
+export const hubUrl = () =>
+  (process.env.HF_ENDPOINT ?? "https://huggingface.co").replace(/\/$/, "");
+
 /** By HF_TOKEN for what is not public, HF_ENDPOINT for another hub, HF_HUB_CACHE or HF_HOME for the cache's place. */
 export class HubRevision {
-  readonly #url = (process.env.HF_ENDPOINT ?? "https://huggingface.co").replace(/\/$/, "");
+  readonly #url = hubUrl();
   readonly #token = process.env.HF_TOKEN;
   readonly #folder: string;
   #commit = "";

@@ -7,18 +7,21 @@ import { patient, type RetryPolicy } from "./transfer.js";
 
 const weights = ["model.safetensors", "diffusion_pytorch_model.safetensors"];
 
-/** The folder with the model's config.json, where it has one, and its weights; of a pipeline that of its `vae`. */
-export async function fetchModel(spec: string, policy: RetryPolicy = patient): Promise<string> {
+/** What hf://owner/name[@revision][/folder] names; `folder` is undefined where none is. @throws ConfigError */
+export function parseHubModel(spec: string): { name: string; revision: string; folder?: string } {
   const match = /^hf:\/\/(?:models\/)?([^/@]+\/[^/@]+)(?:@([^/]+))?(?:\/(.*?))?\/?$/.exec(spec);
   if (!match)
     throw new ConfigError(
-      `Expected hf://owner/name[@revision][/folder] for MODEL, received "${spec}".`,
+      `Expected hf://owner/name[@revision][/folder] of a model on the hub, received "${spec}".`,
     );
   const [, name = "", revision = "main", folder] = match;
-  const hub = new HubRevision(
-    { type: "model", name, revision: decodeURIComponent(revision) },
-    policy,
-  );
+  return { name, revision: decodeURIComponent(revision), ...(folder ? { folder } : {}) };
+}
+
+/** The folder with the model's config.json, where it has one, and its weights; of a pipeline that of its `vae`. */
+export async function fetchModel(spec: string, policy: RetryPolicy = patient): Promise<string> {
+  const { name, revision, folder } = parseHubModel(spec);
+  const hub = new HubRevision({ type: "model", name, revision }, policy);
   await hub.open();
   const files = await hub.list();
   const folders = folder === undefined ? ["", "vae"] : [folder];
