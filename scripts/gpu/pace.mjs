@@ -1,7 +1,8 @@
 // One of the processes that two-gpus.mjs times, in torchrun's environment: milliseconds of a step by each way of averaging its
 // gradients, in every process, with a batch that stays: no data, no log. One way after the other, because a recorded step holds
-// much of a GPU's memory. Argument: { dist, recipe, samples, count, ways } as JSON. The first process prints a JSON line a way.
-const { dist, recipe, samples, count, ways } = JSON.parse(process.argv[2]);
+// much of a GPU's memory. Argument: { dist, recipe, samples, count, seconds, ways } as JSON. The first process prints a JSON line a
+// way, and begins none after so many seconds.
+const { dist, recipe, samples, count, seconds, ways } = JSON.parse(process.argv[2]);
 const load = (path) => import(`${dist}/${path}.js`);
 const [{ withTeam }, { Stage1 }, { parseTrainConfig }, { parameters }, torch] = await Promise.all(
   ["train/data-parallel", "train/stage1", "train/config", "nn/parameters", "torch/index"].map(load),
@@ -16,6 +17,7 @@ await withTeam({ device: recipe.device, resumeCommand: "none" }, async (team) =>
   });
   const say = (line) => team.isFirst && console.log(JSON.stringify(line));
   for (const [way, { isAlone, ...options }] of Object.entries(ways)) {
+    if (team.any(performance.now() > 1000 * seconds)) break; // since the process began
     torch.resetPeakMemory(device);
     const own = { ...config, train: { ...config.train, ...options } };
     const stage = new Stage1(own, device, isAlone ? undefined : team);

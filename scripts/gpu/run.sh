@@ -119,7 +119,7 @@ shapes() {
 # Data-parallel training, after build, on a machine with two GPUs; ONLY=kill takes a part, TWO="--precision float32 --batch 32"
 # adds to the script's options; PROCESSES=1 takes one process over NCCL.
 two() {
-  cp scripts/gpu/two-gpus.mjs scripts/gpu/pace.mjs "$work/"
+  cp scripts/gpu/{two-gpus,pace,curves}.mjs "$work/"
   # shellcheck disable=SC2086  # several words
   node "$work/two-gpus.mjs" ${TWO:-} --data "$work/pictures" --out "$work/two" --processes "${PROCESSES:-2}" --only "${ONLY:-pace,curves,kill}" 2>&1 | tee -a "$out/two-gpus.txt"
   cat "$work/two/two-gpus.jsonl" >> "$out/two-gpus.jsonl"

@@ -4,7 +4,7 @@
 // One JSON line a result; exit status 1 where a check fails. Without GPUs it runs over Gloo, small:
 //   node scripts/gpu/two-gpus.mjs --device cpu --variant Tiw48d2h3-Tiw48d2h3/8 --size 32 --batch 8 --steps 20
 // On a GPU machine, in the unpacked package's folder: node two-gpus.mjs --data pictures --out results; parts by --only pace,
-// --only kill, --only curves --precision float32 --batch 32 (each about a minute).
+// --only kill, --only curves --precision float32 --batch 16 (each about a minute).
 import { spawn } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -23,6 +23,7 @@ const { values: given } = parseArgs({
     data: { type: "string", default: "drawn:train?count=512&size=64" },
     out: { type: "string", default: "/tmp/vitok-two-gpus" },
     processes: { type: "string", default: "2" },
+    seconds: { type: "string", default: "60" }, // after which no further way of averaging is timed
     workers: { type: "string", default: "" }, // threads that read data, in each process
     precision: { type: "string", default: "" }, // bfloat16 on a GPU, float32 elsewhere
     only: { type: "string", default: "pace,curves,kill" },
@@ -40,7 +41,10 @@ const isGpu = given.device !== "cpu";
 const precision = given.precision || (isGpu ? "bfloat16" : "float32");
 const recipe = {
   model: { variant: given.variant },
-  data: { path: given.data, size, concurrency: 8, prefetch: 4, cacheMiB: 4096 },
+  data: {
+    ...{ path: given.data, size, concurrency: 8, prefetch: 4, cacheMiB: 4096 },
+    ...(given.workers ? { workers: Number(given.workers) } : {}),
+  },
   losses: { lpips: 0 },
   train: { steps, peakLr: 3e-4, precision },
   device: given.device,
@@ -54,16 +58,66 @@ function report(name, fields, isGood = true) {
   appendFileSync(join(given.out, "two-gpus.jsonl"), `${line}\n`);
 }
 
-// --- Loss curves, through the command line ---
+// --- Loss curves: curves.mjs in every process ---
+
+/**
+ * Curves of the same batches: over all processes, with ZeRO-1, and, as a control, of one process that takes them in two parts,
+ * against one that takes them whole. In float32 they are to be within 1 %, step by step. In bfloat16 the weights' gradients are
+ * rounded before they are added, which one that takes them whole does not do: there the control says what rounding alone does,
+ * and the processes are to be within 1 % of that.
+ */
+async function compareCurves() {
+  const isExact = precision === "float32";
+  const known = {}; // by name, the curves of one process
+  const train = { ...recipe.train, peakLr: Number(given.lr), warmupSteps: steps, tf32: !isExact };
+  const task = { recipe: { ...recipe, train: { ...train, batchSize: batch } } };
+  const code = await runTogether("curves.mjs", task, {}, ({ name, losses, seconds }) => {
+    const differences = Object.entries(known).map(([other, theirs]) => [
+      other,
+      { most: apart(losses, theirs), smoothed: apart(smoothed(losses), smoothed(theirs)) },
+    ]);
+    const isTogether = !name.startsWith("one");
+    const { most } = differences.at(isExact ? 0 : -1)?.[1] ?? { most: 0 };
+    const hasLimit = isExact || isTogether;
+    report(
+      `curve, ${name}`,
+      {
+        ...{ precision, batch, peak_lr: train.peakLr, seconds },
+        ...{ first: losses[0], last: losses.at(-1), apart_from: Object.fromEntries(differences) },
+        ...(hasLimit ? { limit: 0.01 } : {}),
+      },
+      losses.length === steps && !(hasLimit && most >= 0.01),
+    );
+    if (!isTogether) known[name] = losses;
+    appendFileSync(join(given.out, "curves.jsonl"), `${JSON.stringify({ name, losses })}\n`);
+  });
+  if (code !== 0) report("curves", { code }, false);
+}
+
+/** The greatest relative difference of two curves. */
+const apart = (a, b) =>
+  a.length === b.length && a.length > 0
+    ? Math.max(...a.map((loss, i) => Math.abs(loss / b[i] - 1)))
+    : Number.POSITIVE_INFINITY;
+
+const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
+
+/** Means over ten steps: what rounding throws to and fro from step to step is not in them. */
+const smoothed = (losses) =>
+  losses.length < 10
+    ? [mean(losses)]
+    : losses.slice(9).map((_, i) => mean(losses.slice(i, i + 10)));
+
+// --- A run that is killed, through the command line ---
 
 /**
  * Trains in a folder of its own; `kill` ends that process at that step. Resolves to exit code, losses and what was said.
- * Checkpoints are written every so many steps, by default at the end only.
+ * Checkpoints are written every `saveEvery` steps.
  */
-async function train(name, { nproc, sets = [], resume = false, kill, ...length }) {
+async function train(name, { nproc, resume = false, kill, ...length }) {
   const out = join(given.out, name);
   const { readRun } = await load("train/log.js");
-  const { count = steps, samples = batch, saveEvery = 0 } = length;
+  const { count, samples, saveEvery } = length;
   const settings = [
     `device=${given.device}`,
     ...[`model.variant=${given.variant}`, `data.size=${size}`, `data.path=${given.data}`],
@@ -71,9 +125,9 @@ async function train(name, { nproc, sets = [], resume = false, kill, ...length }
     ...["data.concurrency=8", "data.prefetch=4", "data.cacheMiB=4096", "losses.lpips=0"],
     ...[`train.steps=${count}`, `train.batchSize=${samples}`, "train.accumulate=1"],
     ...(given.workers ? [`data.workers=${given.workers}`] : []),
-    ...[`train.peakLr=${given.lr}`, `train.warmupSteps=${count}`, `train.precision=${precision}`],
+    ...["train.peakLr=3e-4", `train.warmupSteps=${count}`, `train.precision=${precision}`],
     ...["train.logEvery=1", "train.evalEvery=0", "train.gridEvery=0", "evaluate.count=8"],
-    ...["evaluate.metrics=[psnr]", `train.saveEvery=${saveEvery}`, ...sets],
+    ...["evaluate.metrics=[psnr]", `train.saveEvery=${saveEvery}`],
   ];
   const line = [
     ...["dist/cli/vitok.cjs", "train", "configs/s-b-16-256.yaml", "--out", out],
@@ -104,72 +158,6 @@ async function train(name, { nproc, sets = [], resume = false, kill, ...length }
 
 const childrenOf = (pid) =>
   readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
-
-/** The greatest relative difference of two curves. */
-const apart = (a, b) =>
-  a.length === b.length && a.length > 0
-    ? Math.max(...a.map((loss, i) => Math.abs(loss / b[i] - 1)))
-    : Number.POSITIVE_INFINITY;
-
-const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
-const middle = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
-
-/** The same of both curves' means over ten steps: what rounding throws to and fro in a step is not in them. */
-const apartSmoothed = (a, b) => apart(smoothed(a), smoothed(b));
-const smoothed = (losses) => losses.slice(9).map((_, i) => mean(losses.slice(i, i + 10)));
-
-/**
- * Curves of the same batches: over two processes, with ZeRO-1, and, as a control, of one process that takes them in two parts,
- * against one that takes them whole. In float32 they are to be within 1 %, step by step. In bfloat16 the weights' gradients are
- * rounded before they are added, which one that takes them whole does not do: there the control says what rounding alone does,
- * and two processes are to be within 1 % of that.
- */
-async function compareCurves() {
-  const exact = precision === "float32";
-  const sets = exact ? ["train.tf32=false"] : [];
-  const device = (index) => (isGpu ? [`device=cuda:${index}`] : []);
-  const run = async (name, nproc, more) => {
-    const result = await train(name.replace(/\W+/g, "-"), { nproc, sets: [...sets, ...more] });
-    saveCurve(name, result);
-    return result;
-  };
-  // At once, each on a GPU of its own.
-  const [whole, parts] = await Promise.all([
-    run("one process", 1, device(0)),
-    run("one process, in two parts", 1, ["train.accumulate=2", ...device(processes - 1)]),
-  ]);
-  describe("one process", whole, {});
-  describe("one process, in two parts", parts, { whole }, { limit: exact ? 0.01 : undefined });
-  for (const [name, more] of [
-    [`${processes} processes`, []],
-    [`${processes} processes, ZeRO-1`, ["train.shardOptimizer=true"]],
-  ])
-    describe(name, await run(name, processes, more), { whole, parts }, { limit: 0.01, exact });
-}
-
-/** Reports a run, and how far it is from others; it has to be within the limit of the first, or where that is not exact of the last. */
-function describe(name, run, others, { limit, exact = true } = {}) {
-  const rest = run.steps.slice(10);
-  const differences = Object.entries(others).map(([other, { losses }]) => [
-    other,
-    { most: apart(run.losses, losses), smoothed: apartSmoothed(run.losses, losses) },
-  ]);
-  const [, { most } = { most: 0 }] = differences.at(exact ? 0 : -1) ?? [];
-  report(
-    `train, ${name}`,
-    {
-      ...{ precision, peak_lr: Number(given.lr), first: run.losses[0], last: run.losses.at(-1) },
-      images_per_second: Math.round(middle(rest.map(({ imagesPerSecond }) => imagesPerSecond))),
-      data_wait_share: middle(rest.map(({ dataWaitShare }) => dataWaitShare)),
-      memory_mib: run.steps.at(-1)?.memoryMiB,
-      ...{ apart_from: Object.fromEntries(differences), limit },
-    },
-    run.code === 0 && run.losses.length === steps && !(limit && most >= limit),
-  );
-}
-
-const saveCurve = (name, { losses }) =>
-  appendFileSync(join(given.out, "curves.jsonl"), `${JSON.stringify({ name, losses })}\n`);
 
 /** A run that is killed and resumed against one left alone: short ones, at once, over the same processes. */
 async function killAndResume() {
@@ -211,47 +199,33 @@ async function killAndResume() {
 const ways = {
   alone: { isAlone: true }, // each process by itself, all at once
   "buckets of 25 MiB": {},
-  "buckets of 100 MiB": { bucketBytes: 100 * 2 ** 20 },
-  "one bucket": { bucketBytes: 2 ** 40 },
   "where they lie": { overlaps: false },
   "ZeRO-1": { shardOptimizer: true },
+  "buckets of 100 MiB": { bucketBytes: 100 * 2 ** 20 },
+  "one bucket": { bucketBytes: 2 ** 40 },
 };
 const isUrgent = { TORCH_NCCL_HIGH_PRIORITY: "1" };
-/** What is timed: the most important first. `names` are of `ways`. */
+/** What is timed, as far as --seconds goes: the most important first. `names` are of `ways`. */
 const rounds = [
   { samples: batch, names: Object.keys(ways) },
   { samples: batch, env: isUrgent, names: ["buckets of 25 MiB", "buckets of 100 MiB"] },
-  { samples: batch / processes, names: ["alone", "buckets of 25 MiB", "where they lie", "ZeRO-1"] },
   { samples: batch, env: { ...isUrgent, NCCL_MAX_CTAS: "8" }, names: ["buckets of 25 MiB"] },
+  { samples: batch / processes, names: ["alone", "buckets of 25 MiB", "where they lie", "ZeRO-1"] },
 ];
-
-/** Runs pace.mjs in all processes; `hear` gets what the first one says, line by line. */
-async function timeWays({ samples, env = {}, names }, hear) {
-  const count = Math.max(2, Math.min(8, Math.floor(steps / 3)));
-  const chosen = Object.fromEntries(names.map((name) => [name, ways[name]]));
-  const dist = join(packageRoot, "dist");
-  const task = JSON.stringify({ dist, recipe, samples, count, ways: chosen });
-  const { environmentsOf } = await load("train/launch.js");
-  const environments = await environmentsOf(processes, { ...process.env, ...env });
-  const codes = environments.map((own, rank) => {
-    const child = spawn(process.execPath, [join(here, "pace.mjs"), task], {
-      env: own,
-      stdio: ["ignore", rank === 0 ? "pipe" : "inherit", "inherit"],
-    });
-    if (child.stdout) createInterface(child.stdout).on("line", (line) => hear(JSON.parse(line)));
-    return new Promise((ended) => child.once("close", ended));
-  });
-  return Math.max(...(await Promise.all(codes)));
-}
 
 /** Throughput is against the mean of what the processes do alone with `batch` samples: one may be slower than the other. */
 async function comparePace() {
   let one = Number.NaN; // ms of a step of `batch` samples, in the mean
   const alone = {}; // by samples, ms in every process
   const exposed = {}; // by samples, what averaging adds where nothing is hidden
-  for (const round of rounds) {
-    const { samples, env = {} } = round;
-    const code = await timeWays(round, ({ way, wire, ms, memory_mib }) => {
+  const until = performance.now() + 1000 * Number(given.seconds);
+  for (const { samples, env = {}, names } of rounds) {
+    const seconds = (until - performance.now()) / 1000;
+    if (seconds < 10) break;
+    const count = Math.max(2, Math.min(6, Math.floor(steps / 3)));
+    const chosen = Object.fromEntries(names.map((name) => [name, ways[name]]));
+    const task = { recipe, samples, count, seconds, ways: chosen };
+    const code = await runTogether("pace.mjs", task, env, ({ way, wire, ms, memory_mib }) => {
       if (wire) return report("averaging the gradients' bytes alone", wire);
       if (way === "alone") {
         alone[samples] = ms;
@@ -273,6 +247,22 @@ async function comparePace() {
     ms: exposed,
     share_hidden: "1 - added_ms / this",
   });
+}
+
+/** Runs a script of this folder in all processes; `hear` gets what the first one says, line by line. Resolves to the exit code. */
+async function runTogether(script, task, env, hear) {
+  const { environmentsOf } = await load("train/launch.js");
+  const environments = await environmentsOf(processes, { ...process.env, ...env });
+  const told = JSON.stringify({ dist: join(packageRoot, "dist"), ...task });
+  const codes = environments.map((own, rank) => {
+    const child = spawn(process.execPath, [join(here, script), told], {
+      env: own,
+      stdio: ["ignore", rank === 0 ? "pipe" : "inherit", "inherit"],
+    });
+    if (child.stdout) createInterface(child.stdout).on("line", (line) => hear(JSON.parse(line)));
+    return new Promise((ended) => child.once("close", ended));
+  });
+  return Math.max(...(await Promise.all(codes)).map((code) => code ?? 1));
 }
 
 rmSync(given.out, { recursive: true, force: true });
