@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On the GPU machine, from the repository's root, after pack.sh: builds, checks CUDA against the CPU, measures ours and the
 # PyTorch opponent in turn, trains. Usage: scripts/gpu/run.sh [STEP...] with steps build, check, bench, evaluate, train (default: all),
-# and kernels, speed, trainer, scaling, theirs, float8, profile, curves, attention: each case a process with a time limit, JSON lines.
+# and kernels, speed, trainer, scaling, shapes, float8, ratios, profile, curves, attention: each case a process with a time limit, JSON lines.
 # What comes home is written under $OUT.
 set -euo pipefail
 root=$PWD
@@ -68,17 +68,45 @@ speed() {
 
 theirs() { timeout 150 python3 bench/torch_anchor_clip.py .gpu/anchor.py "$@" 2>> "$out/anchor.err" | tee -a "$out/anchor-clip.jsonl" || true; }
 
+# Starts cases of the opponent, each a process of its own, which compile in the background and wait at their gates.
+compile_theirs() {
+  local name delay=0
+  mkdir -p "$work"
+  cp .gpu/anchor.py bench/torch_anchor_clip.py "$work/"
+  for name in "$@"; do
+    rm -f "$work/gate.$name" "$work/gate.$name.ready" "$work/theirs-$name.jsonl"
+    GATE="$work/gate" setsid bash -c "sleep $delay; timeout 580 python3 $work/torch_anchor_clip.py $work/anchor.py $name > $work/theirs-$name.jsonl 2>> $work/anchor.err" > /dev/null 2>&1 &
+    delay=$((delay + ${DELAY:-30})) # so that they do not need their memory at once
+  done
+}
+
+# await_theirs SECONDS CASE...: until all have compiled or failed. Nothing else is measured meanwhile.
+await_theirs() {
+  local seconds=$1 name
+  shift
+  for name in "$@"; do
+    while [ ! -e "$work/gate.$name.ready" ] && [ ! -s "$work/theirs-$name.jsonl" ] && [ "$seconds" -gt 0 ]; do
+      sleep 1
+      seconds=$((seconds - 1))
+    done
+  done
+}
+
+# Lets a case that has compiled run, and waits for its line.
+measure_theirs() {
+  touch "$work/gate.$1"
+  for _ in $(seq 60); do [ -s "$work/theirs-$1.jsonl" ] && break; sleep 1; done
+  [ -s "$work/theirs-$1.jsonl" ] || echo "{\"torch\": \"$1\", \"error\": \"no result in time\"}" > "$work/theirs-$1.jsonl"
+  tee -a "$out/anchor-clip.jsonl" < "$work/theirs-$1.jsonl"
+}
+
+# Ours and the opponent's, compiled and eager, beside each other, of what $out holds.
+ratios() { node scripts/gpu/ratios.mjs "$out" | tee "$out/ratios.md"; }
+
 # The opponent of `race`, compiling in the background: a call of its own may start it while the machine is set up.
 opponent() {
-  mkdir -p "$work"
-  rm -f "$work"/gate.*
-  cp .gpu/anchor.py bench/torch_anchor_clip.py "$work/"
+  compile_theirs train-lpips train
   setsid bash -c "sleep 60; timeout 200 python3 $work/anchor.py gpu infer" > "$work/theirs-warm.txt" 2>&1 & # fills the compiler's cache
-  local name
-  for name in train-lpips train; do
-    [ $name = train-lpips ] || export DELAY=30 # so that the two do not need their memory at once
-    GATE="$work/gate" setsid bash -c "sleep ${DELAY:-0}; timeout 500 python3 $work/torch_anchor_clip.py $work/anchor.py $name > $work/theirs-$name.jsonl 2>> $work/anchor.err" > /dev/null 2>&1 &
-  done
 }
 
 # Both sides in few minutes: the opponent compiles while ours builds, is checked and measured. OPPONENT=1: it was started; BUILT=1: so was build.
@@ -86,19 +114,17 @@ race() {
   [ "${OPPONENT:-}" ] || opponent
   [ "${BUILT:-}" ] || build
   each kernels.mjs 60 add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian quantise similarity lpips adamw inference tower
-  for _ in $(seq 120); do [ -e "$work/gate.train.ready" ] && break; sleep 0.5; done
+  await_theirs 60 train-lpips train
   PROFILE=1 each speed.mjs 60 "train-lpips" "train"
   each speed.mjs 60 encode decode roundtrip
   SELF_ATTENTION=256 each speed.mjs 60 "train" encode
   each speed.mjs 60 "curves plain" "curves graph"
-  for name in train-lpips train; do
-    touch "$work/gate.$name"
-    for _ in $(seq 60); do [ -s "$work/theirs-$name.jsonl" ] && break; sleep 0.5; done
-    tee -a "$out/anchor-clip.jsonl" < "$work/theirs-$name.jsonl"
-  done
+  for name in train-lpips train; do measure_theirs $name; done
   each speed.mjs 60 "train-lpips" "train" # again, beside theirs in time
-  timeout 90 python3 "$work/anchor.py" gpu infer 2>> "$work/anchor.err" | tee -a "$out/anchor.jsonl"
+  timeout 90 python3 "$work/anchor.py" gpu infer infer-eager 2>> "$work/anchor.err" | tee -a "$out/anchor.jsonl" || true
+  theirs train-lpips-eager train-eager
   cp "$work/anchor.err" "$out/" || true
+  ratios
 }
 
 # The least that says whether the training kernels are right and how fast they are, after build: about two minutes.
@@ -111,9 +137,19 @@ last() {
 
 profile() { PROFILE=1 each speed.mjs 90 "train-lpips" "train" "roundtrip"; }
 
+# Larger shapes, after build: theirs compile first, at most four minutes and a half; then both sides in turn, ours once more at
+# the end. About six minutes.
 shapes() {
-  each speed.mjs 90 clips p8 large
-  theirs clips p8 large
+  compile_theirs clips p8 large
+  await_theirs 270 clips p8 large
+  for name in clips p8 large; do
+    each speed.mjs 60 $name
+    measure_theirs $name
+  done
+  theirs clips-eager p8-eager large-eager
+  each speed.mjs 60 clips p8 large
+  cp "$work/anchor.err" "$out/" || true
+  ratios
 }
 
 # Data-parallel training, after build, on a machine with two GPUs; ONLY=kill takes a part, TWO="--precision float32 --batch 32"
@@ -146,9 +182,9 @@ float8() {
   local precision model=${MODEL:-$work/run}
   for precision in float32 bfloat16 float8; do
     vitok evaluate "$model" --data "$work/pictures" --count "${COUNT:-200}" --metrics psnr,ssim --precision $precision \
-      --out "$work/float8-$precision" --json | tee -a "$out/float8.jsonl"
+      --out "$work/float8-$precision" --json | tee -a "$out/float8.jsonl" || true
   done
-  vitok compare "$work/float8-bfloat16/scores.json" "$work/float8-float8/scores.json" | tee "$out/float8.txt"
+  vitok compare "$work/float8-bfloat16/scores.json" "$work/float8-float8/scores.json" | tee "$out/float8.txt" || true
   each speed.mjs 60 encode encode-float8 decode decode-float8 roundtrip roundtrip-float8
 }
 

@@ -1,15 +1,18 @@
 // Ours at the shapes of the PyTorch opponent's GPU cases: `speed.mjs CASE [WAY]`, one process a case, one JSON line each;
-// without a case, their names. Runs beside node_modules/ of the installed package.
+// without a case, their names. Runs beside node_modules/ of the installed package. TINY=1: small cases on the CPU, to try it
+// (with VITOK_DIST, the address of a repository's dist/).
 import { kernelTimes } from "./kernel-times.mjs";
 
-const dist = (path) => import(new URL(`./node_modules/vitok/dist/${path}.js`, import.meta.url));
+const root = process.env.VITOK_DIST ?? new URL("./node_modules/vitok/dist/", import.meta.url).href;
+const dist = (path) => import(`${root}${path}.js`);
 const { createCase, median, timeRuns } = await dist("cli/bench-cases");
 const { measurePeakFlops } = await dist("train/peak");
 const { parseVariant } = await dist("tokenizer/config");
 const torch = await dist("torch/index");
 const { setFlag, memory, resetPeakMemory, synchronize, scope, randn, noGrad } = torch;
 
-const device = "cuda:0";
+const isTiny = Boolean(process.env.TINY);
+const device = isTiny ? "cpu" : "cuda:0";
 const square = { frames: 1, height: 256, width: 256 };
 const cases = {
   "train-lpips": { name: "train-lpips", batch: 64 },
@@ -30,8 +33,22 @@ const cases = {
   large: { name: "train", batch: 32, variant: "S-L/16" },
 };
 
+/** What this run tries, other than what users get. */
+const { SELF_ATTENTION } = process.env;
+const trial = SELF_ATTENTION ? { SELF_ATTENTION } : {};
+const usual = { variant: "S-B/16", input: square, precision: "bfloat16" };
+
+/** The same shapes in small. */
+function tiny(title) {
+  if (!isTiny) return {};
+  const { variant = "S-B/16", input = square } = cases[title];
+  const sides = input.frames > 1 ? { height: 16, width: 16 } : { height: 64, width: 64 };
+  const small = variant.replace(/^S-[BL]/, "Tiw48d1h2-Tiw48d2h2");
+  return { batch: 2, variant: small, input: { ...input, ...sides } };
+}
+
 function bench(title, way) {
-  const { name, batch, variant = "S-B/16", input = square, precision = "bfloat16" } = cases[title];
+  const { name, batch, variant, input, precision } = { ...usual, ...cases[title], ...tiny(title) };
   const peak = measurePeakFlops(device, "bfloat16");
   resetPeakMemory(device);
   const made = createCase(name, parseVariant(variant), {
@@ -69,6 +86,7 @@ function bench(title, way) {
     peakMib: Math.round(memory(device).peakBytes / 2 ** 20),
     submitMs: +submitMs.toFixed(3),
     cpuMs: +((used.user + used.system) / 5e3).toFixed(2),
+    ...trial,
   };
   console.log(JSON.stringify(line));
   if (process.env.PROFILE)
@@ -154,7 +172,7 @@ function curves(way) {
   console.log(JSON.stringify({ curve: way, losses }));
 }
 
-const [, , title, way = "graph"] = process.argv;
+const [, , title, way = isTiny ? "plain" : "graph"] = process.argv;
 // SELF_ATTENTION=256: our attention kernel in place of libtorch's, up to so many tokens; 0: libtorch's
 if (process.env.SELF_ATTENTION)
   (await dist("nn/fused/self-attention")).setSelfAttention(Number(process.env.SELF_ATTENTION));
