@@ -1,16 +1,28 @@
 // Sum of a stream, a branch and the branch's bias, and the sum's layer norm over D columns; a warp a row. Statistics and
 // sums are float32. In place of a branch, HAS_PENDING: a vector that is added to the stream and not written. The backward pass
-// also leaves the columns' sums (weight, bias, branch's bias), one part a block.
-// Bytes a row: 4 D elements forward (2 without a branch), 4 D backward.
+// also leaves the columns' sums (weight, bias, branch's bias), one part a block. QUANTISED: the norm as 8-bit numbers and a scale
+// a row. Bytes a row: 4 D elements forward (2 without a branch; one of them a byte where QUANTISED), 4 D backward.
 #define GROUPS (D / 8)
 #define PACKS ((GROUPS + 31) / 32)
 #define WARPS 4
 #define RESIDENT (D <= 768 && ELEMENT_BITS == 16 ? 3 : 1)  // blocks a multiprocessor holds at once, backward
 
+#ifndef QUANTISED
+#define QUANTISED 0
+#endif
+#if QUANTISED
+#include "quarters.h"
+#endif
+
 extern "C" __global__ void __launch_bounds__(32 * WARPS)
     add_norm(const Element* __restrict__ stream, const Element* __restrict__ branch, const Vector* __restrict__ branchBias,
              const Vector* __restrict__ weight, const Vector* __restrict__ bias, Element* __restrict__ sum,
-             Element* __restrict__ out, float* __restrict__ mean, float* __restrict__ deviation, const float* __restrict__ pending, int rows,
+#if QUANTISED
+             unsigned char* __restrict__ out, float* __restrict__ scales,
+#else
+             Element* __restrict__ out,
+#endif
+             float* __restrict__ mean, float* __restrict__ deviation, const float* __restrict__ pending, int rows,
              float eps) {
   const int lane = threadIdx.x % 32, first = blockIdx.x * WARPS + threadIdx.x / 32;
   for (int row = first; row < rows; row += gridDim.x * WARPS) {
@@ -53,6 +65,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS)
         for (int k = 0; k < 8; k++) squares += (x[i][k] - centre) * (x[i][k] - centre);
     const float inverse = rsqrtf(laneSum<32>(squares) / D + eps);
     if (lane == 0) mean[row] = centre, deviation[row] = inverse;
+    float most = 0;
 #pragma unroll
     for (int i = 0; i < PACKS; i++) {
       const int column = 8 * (lane + 32 * i);
@@ -62,8 +75,20 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS)
       loadVector(bias + column, b);
 #pragma unroll
       for (int k = 0; k < 8; k++) y[k] = (x[i][k] - centre) * inverse * w[k] + b[k];
+#if QUANTISED
+#pragma unroll
+      for (int k = 0; k < 8; k++) x[i][k] = y[k], most = fmaxf(most, fabsf(y[k]));
+#else
       store(out + start + column, pack(y));
+#endif
     }
+#if QUANTISED
+    most = fmaxf(laneMax<32>(most), leastLargest);
+    if (lane == 0) scales[row] = most / largestQuarter;
+#pragma unroll
+    for (int i = 0; i < PACKS; i++)
+      if (8 * (lane + 32 * i) < D) storeQuarters(out + start + 8 * (lane + 32 * i), x[i], largestQuarter / most);
+#endif
   }
 }
 

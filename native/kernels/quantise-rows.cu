@@ -3,18 +3,7 @@
 #define GROUPS (K / 8)
 #define PACKS ((GROUPS + 31) / 32)
 #define WARPS 4
-
-#ifndef EMULATED
-__device__ __forceinline__ unsigned quarterPair(float low, float high) {
-  unsigned short pair;
-  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
-  return pair;
-}
-#endif
-
-__device__ __forceinline__ uint2 packQuarters(const float* x) {
-  return {quarterPair(x[0], x[1]) | quarterPair(x[2], x[3]) << 16, quarterPair(x[4], x[5]) | quarterPair(x[6], x[7]) << 16};
-}
+#include "quarters.h"
 
 extern "C" __global__ void __launch_bounds__(32 * WARPS)
     quantise_rows(const Element* __restrict__ in, unsigned char* __restrict__ out, float* __restrict__ scales, int rows) {
@@ -34,16 +23,14 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS)
 #pragma unroll
       for (int k = 0; k < 8; k++) most = fmaxf(most, fabsf(x[k]));
     }
-    most = fmaxf(laneMax<32>(most), 1e-12f);
-    if (lane == 0) scales[row] = most / 448.0f;
+    most = fmaxf(laneMax<32>(most), leastLargest);
+    if (lane == 0) scales[row] = most / largestQuarter;
 #pragma unroll
     for (int i = 0; i < PACKS; i++) {
       if (lane + 32 * i >= GROUPS) continue;
       float x[8];
       unpack(packs[i], x);
-#pragma unroll
-      for (int k = 0; k < 8; k++) x[k] *= 448.0f / most;
-      *reinterpret_cast<uint2*>(out + start + 8 * (lane + 32 * i)) = packQuarters(x);
+      storeQuarters(out + start + 8 * (lane + 32 * i), x, largestQuarter / most);
     }
   }
 }

@@ -29,8 +29,10 @@ export class Block {
 
   /** Pre-norm transformer block over the residual stream [B, N, D]: sum, norm, attention; sum, norm, MLP. */
   extend(stream: Stream, rope: Rope): Stream {
-    const [x, normed] = addNorm(stream, this.norm1);
-    const [y, normedAgain] = addNorm({ x, branch: this.attn.branch(normed, rope) }, this.norm2);
+    const isQuantised = usesFloat8([this]);
+    const [x, normed] = addNorm(stream, this.norm1, isQuantised);
+    const branch = this.attn.branch(normed, rope);
+    const [y, normedAgain] = addNorm({ x, branch }, this.norm2, isQuantised);
     return { x: y, branch: this.mlp.branch(normedAgain) };
   }
 }

@@ -14,11 +14,14 @@ import type { Linear } from "../linear.js";
 import type { LayerNorm } from "../norm.js";
 import { bitsOf, suitsKernels } from "./choose.js";
 import { columnSum } from "./column-sum.js";
+import { addNormQuantised } from "./quantised-rows.js";
 
 /** A branch of a block whose last product is still to be made: linear(x). */
 export interface Branch {
   readonly x: Tensor;
   readonly linear: Linear;
+  /** Of 8-bit rows x: named here so that it lives as long as they do. */
+  readonly scales?: Tensor | undefined;
 }
 
 /** The residual stream: x + branch.linear(branch.x), a sum that is made together with the next norm. */
@@ -27,15 +30,20 @@ export interface Stream {
   readonly branch?: Branch;
 }
 
-/** The stream's sum [B, N, D], and its norm. */
-export function addNorm(stream: Stream, norm: LayerNorm): [sum: Tensor, normed: Tensor] {
+/** The stream's sum [B, N, D], and its norm; in 8 bits where kernels run and `isQuantised`: for products that are. */
+export function addNorm(
+  stream: Stream,
+  norm: LayerNorm,
+  isQuantised = false,
+): [sum: Tensor, normed: Tensor] {
   const { x, branch } = stream;
   const vectors = [norm.weight, norm.bias, ...(branch ? [branch.linear.bias] : [])];
   if (x.size(-1) % 8 !== 0 || !suitsKernels(x, ...vectors)) return addNormTwin(stream, norm);
-  if (!branch) return [x, planOf(x, norm, false).run(x, norm.weight, norm.bias)[0]!];
-  const y = branch.linear.product(branch.x).to({ dtype: x.dtype });
-  const inputs = [x, y, branch.linear.bias, norm.weight, norm.bias];
-  return planOf(x, norm, true).run(...inputs) as [Tensor, Tensor];
+  const y = branch?.linear.product(branch.x).to({ dtype: x.dtype });
+  const added = branch && y && ([y, branch.linear.bias] as const);
+  if (isQuantised) return addNormQuantised(x, added, norm);
+  const made = planOf(x, norm, Boolean(added)).run(x, ...(added ?? []), norm.weight, norm.bias);
+  return (added ? made : [x, ...made]) as [Tensor, Tensor];
 }
 
 export function addNormTwin(stream: Stream, norm: LayerNorm): [sum: Tensor, normed: Tensor] {

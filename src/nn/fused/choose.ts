@@ -11,12 +11,15 @@ export function setFused(on: boolean): boolean {
   return before;
 }
 
-/** Whether kernels may run on x, with a layer's vectors (biases, norms): on a GPU, of dtypes that they know. */
+/**
+ * Whether kernels may run on x, with a layer's vectors (biases, norms): on a GPU, of dtypes that they know. 8-bit rows are what a
+ * product reads whose result the kernel runs on.
+ */
 export function suitsKernels(x: Tensor, ...vectors: readonly Tensor[]): boolean {
   return (
     isOn &&
     hasKernels(x.device) &&
-    isKnown(x) &&
+    (isKnown(x) || x.dtype === "float8") &&
     x.numel > 0 &&
     vectors.every((vector) => vector.device === x.device && isKnown(vector)) &&
     new Set(vectors.map(({ dtype }) => dtype)).size <= 1 &&

@@ -13,12 +13,14 @@ import type { Linear } from "../linear.js";
 import { oneDnnLinear, packedRows, suitsOneDnn } from "../one-dnn.js";
 import { bitsOf, suitsKernels } from "./choose.js";
 import { columnSum } from "./column-sum.js";
+import { gatedSiluQuantised } from "./quantised-rows.js";
 
-/** x [..., D] through a linear of 2 M outputs, gate then value -> [..., M] */
-export function gatedSilu(x: Tensor, linear: Linear): Tensor {
+/** x [..., D] through a linear of 2 M outputs, gate then value -> [..., M]; in 8 bits where kernels run and `isQuantised` */
+export function gatedSilu(x: Tensor, linear: Linear, isQuantised = false): Tensor {
   if (linear.bias.size(0) % 16 !== 0 || !suitsKernels(x, linear.bias))
     return gatedSiluTwin(x, linear);
   const both = linear.product(x);
+  if (isQuantised) return gatedSiluQuantised(both, linear.bias);
   return planOf(both, linear.bias).run(both, linear.bias)[0]!;
 }
 

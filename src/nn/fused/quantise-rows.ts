@@ -21,13 +21,31 @@ export interface Quantised {
   readonly scales: Tensor;
 }
 
-/** x [..., K] as rows [M, K], each divided by a scale that takes its largest to 448. */
+const known = new WeakMap<Tensor, Tensor>();
+
+/** Lets a kernel's 8-bit numbers pass for the tensor they stand for: products find the scales again, as long as these live. */
+export function withScales(values: Tensor, scales: Tensor): Tensor {
+  known.set(values, scales);
+  return values;
+}
+
+/** What withScales() gave x. */
+export const scalesOf = (x: Tensor): Tensor | undefined => known.get(x);
+
+/** Products of 8 bits read scales for whole tiles of rows, more than there are. */
+export const paddedRows = (rows: number): number => Math.ceil(rows / 256) * 256;
+
+/** x [..., K] as rows [M, K], each divided by a scale that takes its largest to 448; or what withScales() gave. */
 export function quantiseRows(x: Tensor): Quantised {
+  const given = scalesOf(x);
+  if (given) return { values: x.view([-1, x.size(-1)]), scales: ofRows(given, x) };
   const rows = x.contiguous().view([-1, x.size(-1)]);
   if (rows.size(1) % 8 !== 0 || !suitsKernels(rows)) return quantiseRowsTwin(rows);
   const [values, scales] = planOf(rows).run(rows) as [Tensor, Tensor];
-  return { values, scales: scales.narrow(0, 0, rows.size(0)) };
+  return { values, scales: ofRows(scales, rows) };
 }
+
+const ofRows = (scales: Tensor, x: Tensor): Tensor => scales.narrow(0, 0, x.numel / x.size(-1));
 
 export function quantiseRowsTwin(rows: Tensor): Quantised {
   const wide = rows.to({ dtype: "float32" });
@@ -40,15 +58,13 @@ function planOf(x: Tensor): Plan {
   return planFor(`quantise-rows ${shape} ${dtype} ${device}`, () => {
     const [rows, width] = shape as [number, number];
     const most = 16 * deviceTraits(device).multiprocessors;
-    // Products of 8 bits read scales for whole tiles of rows, more than there are.
-    const padded = Math.ceil(rows / 256) * 256;
     const constants = { K: width, ...bitsOf(x) };
     return {
       inputs: { x: { shape, dtype } },
       forward: {
         buffers: {
           values: { shape, dtype: "float8" },
-          scales: { shape: [padded, 1], dtype: "float32" },
+          scales: { shape: [paddedRows(rows), 1], dtype: "float32" },
         },
         steps: [
           {
