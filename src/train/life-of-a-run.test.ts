@@ -4,6 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openSource } from "../data/source.js";
+import { writeImage } from "../media/image.js";
 import { parameters, stateDict } from "../nn/parameters.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
 import { liveTensors } from "../torch/index.js";
@@ -149,6 +151,24 @@ describe("checkpoints", () => {
     expect(left).toEqual([...new Set([best, 8])]);
     expect(events.at(-1)!.text).toContain(`step-${String(best).padStart(7, "0")}`);
   });
+});
+
+test("a run whose last evaluation fails keeps its model", async () => {
+  const [out, pictures] = [join(scratch, "unscored"), join(scratch, "pictures")];
+  const set = await openSource("drawn:val?count=4&size=16");
+  mkdirSync(pictures);
+  for (let i = 0; i < set.length; i++)
+    await writeImage(join(pictures, `${i}.png`), await set.load(i));
+  const config = parseTrainConfig({
+    ...{ model: { variant }, data: { path: "drawn:train?count=8&size=16", size: 16 } },
+    losses: { lpips: 0 },
+    train: { steps: 1, batchSize: 4, precision: "float32", gridEvery: 0 },
+    evaluate: { data: pictures, metrics: ["psnr"], count: 4 },
+  });
+  const onStep = () => rmSync(pictures, { recursive: true });
+  await expect(train(config, { out, command: "", onStep })).rejects.toThrow(/readable/);
+  expect(readRun(out)!.state).toBe("failed");
+  (await Tokenizer.load(join(out, "model"))).dispose();
 });
 
 test("a dry run tells the plan, and leaves neither files nor tensors", async () => {

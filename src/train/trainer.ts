@@ -260,11 +260,11 @@ class Trainer {
 
   async #done(): Promise<TrainResult> {
     this.#settle(this.#steps.drain());
-    this.#save({ isScheduled: true }); // the evaluation may take long, and may be killed
-    const scores = await this.#evaluate(this.config.train.gridEvery > 0);
-    if (this.#scored) this.#save({ isScheduled: true });
+    this.#save({ isScheduled: true }); // the evaluation may take long, may fail, and may be killed
     const model = join(this.options.out, "model");
     if (this.team.isFirst) this.recipe.save(model, provenanceOf(this.config, this.#step));
+    const scores = await this.#evaluate(this.config.train.gridEvery > 0);
+    if (this.#scored) this.#save({ isScheduled: true });
     this.#tellBest();
     this.#end("done");
     return { ...this.#result(), state: "done", model, scores };
