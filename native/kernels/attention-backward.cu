@@ -101,7 +101,7 @@ __device__ __forceinline__ void loadHeads(const Source& all, const Memory& memor
   }
 }
 
-/// Gradients of 64 keys and values, a key a row of the scores. Queries are waited for in their round.
+/// Gradients of 64 keys and values, a key a row of the scores; to be waited for. Queries are waited for in their round.
 __device__ __forceinline__ void passBackToKeys(const Memory& memory, const Element* k, const Element* v, int round, int lane, float scale,
                                                Sums& gradKeys, Sums& gradValues) {
 #pragma unroll 1
@@ -136,8 +136,6 @@ __device__ __forceinline__ void passBackToKeys(const Memory& memory, const Eleme
     multiplyAdd(gradKeys, changes, tileAt(memory.q, query));
     commit();
   }
-  wait<0>();
-  settle(gradKeys), settle(gradValues);
 }
 
 /// A warp's 16 queries, with their outputs' gradients.
@@ -156,7 +154,7 @@ __device__ __forceinline__ Queries queriesAt(const Memory& memory, int row, int 
   return own;
 }
 
-/// Gradients of 64 queries, a query a row of the scores. Keys after N are zeros, so whatever shares they get, they give nothing.
+/// Gradients of 64 queries, a query a row of the scores; to be waited for. Keys after N are zeros, so whatever shares they get, they give nothing.
 __device__ __forceinline__ void passBackToQueries(const Queries& own, const Element* k, const Element* v, float scale, Sums& gradQueries) {
 #pragma unroll 1
   for (int key = 0; key < ROWS; key += 64) {
@@ -184,8 +182,6 @@ __device__ __forceinline__ void passBackToQueries(const Queries& own, const Elem
     multiplyAdd(gradQueries, changes, tileAt(k, key));
     commit();
   }
-  wait<0>();
-  settle(gradQueries);
 }
 
 /// A group's part of the block's round-th head; gradIn and parts from the head's column on.
@@ -200,20 +196,31 @@ __device__ __forceinline__ void passBack(const Memory& memory, const Source& fro
   for (int row = first; row < ROWS; row += 64 * GROUPS) {
     Sums gradKeys = {}, gradValues = {};
     passBackToKeys(memory, k + row * W, v + row * W, round, lane, scale, gradKeys, gradValues);
-    storeRows<true>(gradKeys, row + own, lane, from.cosine, from.sine, scale, gradIn + COLUMNS, columns + W);
-    storeRows<false>(gradValues, row + own, lane, from.cosine, from.sine, 1.0f, gradIn + 2 * COLUMNS, columns + 2 * W);
+    const Angles angles = anglesOf(from.cosine, from.sine, row + own, lane);
+    wait<0>();
+    settle(gradKeys), settle(gradValues);
+    storeRows(gradValues, row + own, lane, 1.0f, gradIn + 2 * COLUMNS, columns + 2 * W);
+    turnBack(gradKeys, angles);
+    storeRows(gradKeys, row + own, lane, scale, gradIn + COLUMNS, columns + W);
   }
 #pragma unroll 1
   for (int i = 0; i < TILES; i++) {
     const int row = first + i * 64 * GROUPS;
+    const bool isLast = i == TILES - 1;
+    if (row >= ROWS) {  // the other group has the last tile of an odd number
+      arriveAt(memory.needsQueries), arriveAt(memory.needsKeys + round % 2);
+      break;
+    }
+    const Queries queries = queriesAt(memory, row + own, lane);
+    if (isLast) arriveAt(memory.needsQueries);
     Sums gradQueries = {};
-    if (row < ROWS) {
-      const Queries queries = queriesAt(memory, row + own, lane);
-      if (i == TILES - 1) arriveAt(memory.needsQueries);
-      passBackToQueries(queries, k, v, scale, gradQueries);
-    } else arriveAt(memory.needsQueries);
-    if (i == TILES - 1) arriveAt(memory.needsKeys + round % 2);
-    if (row < ROWS) storeRows<true>(gradQueries, row + own, lane, from.cosine, from.sine, scale, gradIn, columns);
+    passBackToQueries(queries, k, v, scale, gradQueries);
+    const Angles angles = anglesOf(from.cosine, from.sine, row + own, lane);
+    wait<0>();
+    settle(gradQueries);
+    if (isLast) arriveAt(memory.needsKeys + round % 2);
+    turnBack(gradQueries, angles);
+    storeRows(gradQueries, row + own, lane, scale, gradIn, columns);
   }
   syncGroup(1 + warp / 4);
   for (int i = threadIdx.x % 128; i < 3 * W; i += 128) {

@@ -80,39 +80,57 @@ __device__ __forceinline__ void halve(float& low, float high, int lane, int bit)
   const float got = __shfl_xor_sync(0xffffffffu, isUpper ? low : high, bit);
   low = (isUpper ? high : low) + got;
 }
-/// 16 columns' sums of a lane, two of each of eight groups, over a warp's rows, to columns 2 lane and 2 lane + 1.
-__device__ __forceinline__ void addColumns(float (&sums)[16], int lane, float* columns) {
+/// 16 columns' sums of a lane, two of each of eight groups, over a warp's rows, times `scale` to columns 2 lane and 2 lane + 1.
+__device__ __forceinline__ void addColumns(float (&sums)[16], int lane, float scale, float* columns) {
 #pragma unroll
   for (int i = 0; i < 8; i++) halve(sums[i], sums[i + 8], lane, 16);
 #pragma unroll
   for (int i = 0; i < 4; i++) halve(sums[i], sums[i + 4], lane, 8);
 #pragma unroll
   for (int i = 0; i < 2; i++) halve(sums[i], sums[i + 2], lane, 4);
-  columns[2 * lane] += sums[0], columns[2 * lane + 1] += sums[1];
+  columns[2 * lane] += scale * sums[0], columns[2 * lane + 1] += scale * sums[1];
 }
 
-/// A warp's 16 rows of a part's gradient, times `scale` and turned back, to [N, 3, H, 64] and to the sums of columns.
-template <bool isTurned>
-__device__ __forceinline__ void storeRows(Sums& rows, int row, int lane, const float* cosine, const float* sine, float scale, Element* to, float* columns) {
+/// Of the pairs that a lane holds of a warp's rows, from `row` on.
+struct Angles {
+  float2 cosines[2][4], sines[2][4];
+};
+__device__ __forceinline__ Angles anglesOf(const float* cosine, const float* sine, int row, int lane) {
+  Angles angles = {};
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    const int n = row + 8 * half + lane / 4;
+    if (!isRow(n)) continue;
+#pragma unroll
+    for (int t = 0; t < 4; t++) {
+      const int at = n * HALF + 8 * t + 2 * (lane % 4);
+      angles.cosines[half][t] = *reinterpret_cast<const float2*>(cosine + at);
+      angles.sines[half][t] = *reinterpret_cast<const float2*>(sine + at);
+    }
+  }
+  return angles;
+}
+__device__ __forceinline__ void turnBack(Sums& rows, const Angles& angles) {
+#pragma unroll
+  for (int t = 0; t < 4; t++)
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const float2 cosines = angles.cosines[i / 2][t], sines = angles.sines[i / 2][t];
+      const float c = i % 2 ? cosines.y : cosines.x, s = i % 2 ? sines.y : sines.x, low = rows[t][i], high = rows[t + 4][i];
+      rows[t][i] = low * c + high * s, rows[t + 4][i] = high * c - low * s;
+    }
+}
+
+/// A warp's 16 rows of a part's gradient, times `scale`, to [N, 3, H, 64] and to the sums of columns.
+__device__ __forceinline__ void storeRows(const Sums& rows, int row, int lane, float scale, Element* to, float* columns) {
   float sums[16] = {};
 #pragma unroll
   for (int half = 0; half < 2; half++) {
     const int n = row + 8 * half + lane / 4;
-    if (isRow(n))
+    storeRow(rows, half, scale, lane, isRow(n), to + n * 3 * COLUMNS);
+    if (!isRow(n)) continue;
 #pragma unroll
-      for (int t = 0; t < 4; t++) {
-        const int at = n * HALF + 8 * t + 2 * (lane % 4);
-        float2 x = {1, 1}, y = {};
-        if (isTurned) x = *reinterpret_cast<const float2*>(cosine + at), y = *reinterpret_cast<const float2*>(sine + at);
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          float &low = rows[t][2 * half + i], &high = rows[t + 4][2 * half + i];
-          const float a = low * scale, b = high * scale, c = i ? x.y : x.x, s = i ? y.y : y.x;
-          low = a * c + b * s, high = b * c - a * s;
-          sums[2 * t + i] += low, sums[2 * t + 8 + i] += high;
-        }
-      }
-    storeRow(rows, half, 1.0f, lane, isRow(n), to + n * 3 * COLUMNS);
+    for (int k = 0; k < 16; k++) sums[k] += rows[k / 2][2 * half + k % 2];
   }
-  addColumns(sums, lane, columns);
+  addColumns(sums, lane, scale, columns);
 }

@@ -3,15 +3,17 @@
 typedef unsigned Operand[4];      // 16 columns of a warp's 16 rows, lane by lane: see wgmma of the PTX manual
 typedef float Sums[8][4];         // 64 columns of a warp's 16 rows, eight and eight
 typedef unsigned long long Gate;  // in shared memory: opens each time that its number of threads has arrived
-typedef unsigned long long Tile;  // where rows begin, as the tensor cores are told: the manual's matrix descriptor
+typedef unsigned Tile;            // where rows begin: the changing half of the manual's matrix descriptor
+
+/// Rows of 128 bytes, swizzled, eight of them 1,024 bytes from the next eight.
+__device__ __forceinline__ unsigned long long descriptorOf(Tile tile) {
+  constexpr unsigned long long swizzled = 1ull << 62, eightRows = 1024 / 16;
+  return swizzled | eightRows << 32 | tile;
+}
 
 #ifndef EMULATED
 #define SHARED_MEMORY(name) extern __shared__ __align__(1024) unsigned char name[]
-__device__ __forceinline__ unsigned sharedAddress(const void* from) {
-  unsigned address;
-  asm("{ .reg .u64 wide; cvta.to.shared.u64 wide, %1; cvt.u32.u64 %0, wide; }" : "=r"(address) : "l"(from));
-  return address;
-}
+__device__ __forceinline__ unsigned sharedAddress(const void* from) { return static_cast<unsigned>(__cvta_generic_to_shared(from)); }
 /// Four 8 x 8 matrices; lane l tells row l % 8 of matrix l / 8.
 __device__ __forceinline__ void loadMatrices(Operand& x, const Element* from) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -31,14 +33,14 @@ __device__ __forceinline__ float power2(float x) {
 /// [64, 16] times [64, 16] transposed.
 __device__ __forceinline__ void multiplyStep(Sums& sums, Tile a, Tile b, int adds) {
   asm volatile("{ .reg .pred adds; setp.ne.b32 adds, %34, 0; wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 " NAMES
-               ", %32, %33, adds, 1, 1, 0, 0; }" : ALL(sums) : "l"(a), "l"(b), "r"(adds));
+               ", %32, %33, adds, 1, 1, 0, 0; }" : ALL(sums) : "l"(descriptorOf(a)), "l"(descriptorOf(b)), "r"(adds));
 }
 /// [64, 16] of registers times [16, 64], or [64, 16] transposed.
 template <bool isTransposed>
 __device__ __forceinline__ void multiplyStep(Sums& sums, const Operand& a, Tile b, int adds) {
   asm volatile("{ .reg .pred adds; setp.ne.b32 adds, %37, 0; wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 " NAMES
                ", {%32, %33, %34, %35}, %36, adds, 1, 1, %38; }"
-               : ALL(sums) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(adds), "n"(isTransposed ? 0 : 1));
+               : ALL(sums) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(descriptorOf(b)), "r"(adds), "n"(isTransposed ? 0 : 1));
 }
 /// Before products whose registers were written otherwise.
 __device__ __forceinline__ void begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -84,8 +86,8 @@ __device__ __forceinline__ void passThrough(Gate* gate, int round) {
 __device__ __forceinline__ Element* place(Element* rows, int row, int group) { return rows + row * 64 + (group ^ row % 8) * 8; }
 /// Rows from `row` on, a multiple of eight.
 __device__ __forceinline__ Tile tileAt(const Element* rows, int row) {
-  constexpr Tile swizzled = 1ull << 62, eightRows = 1024 / 16, unused = 1;
-  return swizzled | eightRows << 32 | unused << 16 | sharedAddress(rows + row * 64) / 16;
+  constexpr unsigned unused = 1;
+  return unused << 16 | (sharedAddress(rows) / 16 + row * 8);
 }
 /// [64, 64] times [64, 64] transposed.
 __device__ __forceinline__ void multiplyRows(Sums& sums, Tile a, Tile b) {

@@ -89,6 +89,7 @@ inline void loadMatrices(unsigned (&x)[4], const From* from) {
   const int lane = threadNumber() % 32;
   for (int i = 0; i < 4; i++) memcpy(&x[i], reinterpret_cast<const unsigned*>(all[8 * i + lane / 4][0]) + lane % 4, 4);
 }
+inline unsigned long long descriptorOf(unsigned tile);
 /// A number of swizzled rows of 128 bytes that a matrix descriptor tells of.
 inline float elementAt(uint64_t tile, int row, int column) {
   unsigned address = static_cast<unsigned>(tile & 0x3fff) * 16 + row / 8 * static_cast<unsigned>(tile >> 32 & 0x3fff) * 16 + row % 8 * 128 + column * 2;
@@ -119,12 +120,12 @@ inline void multiply(const Product& product) {
 }
 static std::deque<std::vector<Product>> groups[1024];  // of each thread, those that it has not waited for
 static std::vector<Product> current[1024];
-inline void multiplyStep(float (&sums)[8][4], uint64_t a, uint64_t b, int adds) {
-  current[threadNumber()].push_back({sums, false, true, adds != 0, {}, a, b});
+inline void multiplyStep(float (&sums)[8][4], unsigned a, unsigned b, int adds) {
+  current[threadNumber()].push_back({sums, false, true, adds != 0, {}, descriptorOf(a), descriptorOf(b)});
 }
 template <bool isTransposed>
-inline void multiplyStep(float (&sums)[8][4], const unsigned (&a)[4], uint64_t b, int adds) {
-  current[threadNumber()].push_back({sums, true, isTransposed, adds != 0, {a[0], a[1], a[2], a[3]}, 0, b});
+inline void multiplyStep(float (&sums)[8][4], const unsigned (&a)[4], unsigned b, int adds) {
+  current[threadNumber()].push_back({sums, true, isTransposed, adds != 0, {a[0], a[1], a[2], a[3]}, 0, descriptorOf(b)});
 }
 inline void begin() {}
 inline void commit() { groups[threadNumber()].push_back(std::move(current[threadNumber()])), current[threadNumber()].clear(); }
