@@ -67,6 +67,7 @@ describe.skipIf(!isLinux)("a kernel gives its twin's outputs and gradients:", ()
     "gaussian",
     "quantise",
     "similarity",
+    "inception",
     "inference",
     "adamw",
   ])("%s", { timeout: 300_000 }, (name) => {

@@ -6,6 +6,7 @@ import { bytes } from "./kernels/bytes.mjs";
 import { gaussian } from "./kernels/gaussian.mjs";
 import { dist, failures, say } from "./kernels/harness.mjs";
 import { rotateSplitCase } from "./kernels/heads.mjs";
+import { inceptionCase } from "./kernels/inception.mjs";
 import { adamw, graph } from "./kernels/optimizer.mjs";
 import { lpips, unitDistance } from "./kernels/perceptual.mjs";
 import { quantise } from "./kernels/quantise.mjs";
@@ -33,6 +34,7 @@ const cases = {
   quantise,
   lpips,
   similarity: similarityCase,
+  inception: inceptionCase,
   adamw,
   graph,
   inference,

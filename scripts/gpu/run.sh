@@ -55,7 +55,7 @@ each() {
   done
 }
 
-kernels() { each kernels.mjs 90 copy add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian quantise similarity lpips adamw graph inference tower; }
+kernels() { each kernels.mjs 90 copy add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian quantise similarity inception lpips adamw graph inference tower; }
 
 speed() {
   for round in 1 2; do
@@ -113,7 +113,7 @@ opponent() {
 race() {
   [ "${OPPONENT:-}" ] || opponent
   [ "${BUILT:-}" ] || build
-  each kernels.mjs 60 add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian quantise similarity lpips adamw inference tower
+  each kernels.mjs 60 add-norm gated-silu modulate rotate-split attention unit-distance boxes bytes gaussian quantise similarity inception lpips adamw inference tower
   await_theirs 60 train-lpips train
   PROFILE=1 each speed.mjs 60 "train-lpips" "train"
   each speed.mjs 60 encode decode roundtrip

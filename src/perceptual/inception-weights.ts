@@ -1,7 +1,8 @@
 // From somebody's file to what inception.ts runs on: names and shapes checked, batch norm folded into its convolution.
 // A file that ends early in the network serves the taps before that.
-import { call, type Shape, type Tensor } from "../torch/index.js";
+import type { Shape, Tensor } from "../torch/index.js";
 import type { Tap } from "./feature-network.js";
+import { type Convolution, prepareConvolution, type Way } from "./inception-convolution.js";
 import type { ConvLayer, Step } from "./inception-layers.js";
 import type { Weights } from "./trunk.js";
 
@@ -15,12 +16,6 @@ export interface InceptionKind {
   readonly hasLogitBias: boolean;
   /** the usual name of its file */
   readonly file: string;
-}
-
-export interface Convolution {
-  /** float32, channels last */
-  readonly weight: Tensor;
-  readonly bias: Tensor;
 }
 
 export interface InceptionWeights {
@@ -40,7 +35,7 @@ export interface InceptionWeights {
 export function prepareInceptionWeights(
   tensors: Weights,
   kind: InceptionKind,
-  { path, device }: { path: string; device: string },
+  { path, device, wayOf }: { path: string; device: string; wayOf: (layer: string) => Way },
 ): InceptionWeights {
   const refuse: Refuse = (expected, received) => {
     const from = path ? `${path}: ` : "";
@@ -59,8 +54,10 @@ export function prepareInceptionWeights(
       continue;
     }
     const folded = foldedConvolution(weights, item, refuse);
-    if (folded) convolutions[item.name] = toDevice(folded, device);
-    else missing.push(item.name);
+    if (folded) {
+      const { weight, bias } = toDevice(folded, device);
+      convolutions[item.name] = prepareConvolution(weight, bias, wayOf(item.name));
+    } else missing.push(item.name);
   }
   if (taps.length === 0) refuse("the layers up to the first max pool", `no ${missing[0]}`);
   const logits = readLogits(weights, kind, device);
@@ -130,12 +127,17 @@ function refuseOther(weights: Weights, { classes }: InceptionKind, refuse: Refus
 
 const batchNormEps = 1e-3;
 
+interface Folded {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+}
+
 /** Weight and bias in float64, batch norm folded in; undefined where the file lacks the layer. */
 function foldedConvolution(
   weights: Weights,
   { name, shape }: Expectation,
   refuse: Refuse,
-): Convolution | undefined {
+): Folded | undefined {
   const width = shape.slice(0, 1);
   const get = (suffix: string, expected: Shape): Tensor | undefined => {
     const tensor = weights[`${name}.${suffix}`];
@@ -155,14 +157,9 @@ function foldedConvolution(
   return { weight: weight.mul(scale.reshape([-1, 1, 1, 1])), bias: beta.sub(mean.mul(scale)) };
 }
 
-const channelsLast = 2; // c10::MemoryFormat
-
-function toDevice({ weight, bias }: Convolution, device: string): Convolution {
+function toDevice({ weight, bias }: Folded, device: string): Folded {
   const target = { dtype: "float32", device } as const;
-  return {
-    weight: call("contiguous", weight.to(target), channelsLast),
-    bias: bias.to(target),
-  };
+  return { weight: weight.to(target), bias: bias.to(target) };
 }
 
 function readLogits(

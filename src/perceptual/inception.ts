@@ -3,8 +3,8 @@
 import {
   autocast,
   avgPool2d,
-  call,
   cat,
+  hasKernels,
   keep,
   linear,
   maxPool2d,
@@ -13,10 +13,10 @@ import {
   type Tensor,
 } from "../torch/index.js";
 import { type FeatureNetwork, requireTaps, type Tap } from "./feature-network.js";
+import { type Convolution, convolve, inputOf, type Way } from "./inception-convolution.js";
 import { type InceptionProtocol, inceptionInputs } from "./inception-input.js";
-import type { ConvLayer, Layer } from "./inception-layers.js";
+import type { Layer, Step } from "./inception-layers.js";
 import {
-  type Convolution,
   type InceptionKind,
   type InceptionWeights,
   prepareInceptionWeights,
@@ -34,6 +34,17 @@ export interface InceptionSettings {
   readonly device: string;
   /** Whether a GPU may multiply in TensorFloat-32. */
   readonly tf32: boolean;
+  /** For checks and benchmarks: how it is computed. */
+  readonly ways?: Ways | undefined;
+}
+
+/** `mixed`: planes at first, where there are few channels, then split. */
+export type Ways = Way | "mixed";
+
+function waysFor({ device, tf32 }: { device: string; tf32: boolean }): Ways {
+  if (device === "cpu") return process.arch === "x64" ? "onednn" : "plain";
+  if (!hasKernels(device)) return "plain";
+  return tf32 ? "rows" : "planes";
 }
 
 export class Inception implements FeatureNetwork {
@@ -42,10 +53,14 @@ export class Inception implements FeatureNetwork {
 
   /** Copies the weights. @throws as prepareInceptionWeights() does. */
   constructor(tensors: Weights, settings: InceptionSettings) {
-    const { kind, weightsPath: path, device } = settings;
+    const { kind, weightsPath: path, device, ways = waysFor(settings) } = settings;
     this.#settings = settings;
+    const wayOf = (layer: string): Way => {
+      if (ways !== "mixed") return ways;
+      return layer.startsWith("Mixed") ? "split" : "planes";
+    };
     this.#weights = noGrad(() =>
-      scope(() => keep(prepareInceptionWeights(tensors, kind, { path, device }))),
+      scope(() => keep(prepareInceptionWeights(tensors, kind, { path, device, wayOf }))),
     );
   }
 
@@ -96,13 +111,14 @@ export class Inception implements FeatureNetwork {
   #features(input: Tensor, taps: readonly Tap[]): Partial<Record<Tap, Tensor>> {
     const found: Partial<Record<Tap, Tensor>> = {};
     const needed = taps.map((tap) => (tap === "logits" ? "2048" : tap));
-    let x = call("contiguous", input, channelsLast);
-    for (const step of this.#settings.kind.steps) {
+    let x = input;
+    const { steps } = this.#settings.kind;
+    for (const [i, step] of steps.entries()) {
       if (needed.every((tap) => found[tap])) break;
       if (step.kind === "tap") found[step.tap] = x.mean([2, 3]);
       else {
         const before = x;
-        x = scope(() => this.#run(step, before));
+        x = scope(() => this.#run(step, before, steps[i + 1]));
         before.dispose();
       }
     }
@@ -110,13 +126,15 @@ export class Inception implements FeatureNetwork {
     return found;
   }
 
-  #run(layer: Layer, x: Tensor): Tensor {
+  /** `next` reads what comes out, and nothing else does. */
+  #run(layer: Layer, x: Tensor, next?: Step): Tensor {
     switch (layer.kind) {
-      case "conv":
-        return convRelu(x, this.#weights.convolutions[layer.name]!, {
-          ...layer,
-          tf32: this.#settings.tf32,
-        });
+      case "conv": {
+        const convolution = this.#convolution(layer)!;
+        const { tf32 } = this.#settings;
+        const then = { layer, tf32, next: this.#convolution(next) };
+        return convolve(inputOf(x, convolution), convolution, then);
+      }
       case "maxPool":
         return maxPool2d(x, { kernel: 3, stride: layer.stride, padding: layer.padding });
       case "averagePool": {
@@ -124,13 +142,24 @@ export class Inception implements FeatureNetwork {
         return avgPool2d(x, { kernel: 3, stride: 1, padding: 1, countIncludePad });
       }
       case "fork": {
-        const run = (y: Tensor, inner: Layer) => this.#run(inner, y);
+        const firsts = layer.branches.map(([first]) => this.#convolution(first));
+        const some = firsts.find((convolution) => convolution);
+        const input = some && inputOf(x, some); // once for all branches that begin with one
         return cat(
-          layer.branches.map((branch) => branch.reduce(run, x)),
+          layer.branches.map((branch, i) =>
+            branch.reduce(
+              (y, inner, at) => this.#run(inner, y, branch[at + 1]),
+              firsts[i] ? input! : x,
+            ),
+          ),
           1,
         );
       }
     }
+  }
+
+  #convolution(layer: Step | undefined): Convolution | undefined {
+    return layer?.kind === "conv" ? this.#weights.convolutions[layer.name] : undefined;
   }
 
   /** In float64, which TensorFloat-32, a switch of the whole process, cannot touch. */
@@ -138,28 +167,6 @@ export class Inception implements FeatureNetwork {
     const { weight, bias } = this.#weights.logits!;
     return linear(features.to({ dtype: "float64" }), weight, bias).to({ dtype: "float32" });
   }
-}
-
-const channelsLast = 2; // c10::MemoryFormat; three times as fast as the default on a CPU
-
-/** oneDNN has both in one pass for plain inference on a CPU; elsewhere the call that is told about TensorFloat-32. */
-function convRelu(
-  x: Tensor,
-  { weight, bias }: Convolution,
-  layer: ConvLayer & { tf32: boolean },
-): Tensor {
-  const stride = [layer.stride, layer.stride];
-  const dilation = [1, 1];
-  const { padding } = layer;
-  if (x.device === "cpu" && process.arch === "x64") {
-    const fused = "mkldnn::_convolution_pointwise";
-    return call(fused, x, weight, bias, padding, stride, dilation, 1, "relu", [], "");
-  }
-  const switches = { benchmark: false, deterministic: false, cudnn: true, tf32: layer.tf32 };
-  const outputPadding = [0, 0];
-  const geometry = [stride, padding, dilation, false, outputPadding, 1] as const;
-  const output = call("_convolution", x, weight, bias, ...geometry, ...Object.values(switches));
-  return call("relu_", output);
 }
 
 function requirePictures(pixels: Tensor): void {
