@@ -27,6 +27,13 @@ extern "C" __global__ void __launch_bounds__(256)
   }
 }
 
+/// Planes of elements: a copy.
+extern "C" __global__ void __launch_bounds__(256)
+    cut_elements(const Element* __restrict__ planes, Element* __restrict__ boxes, int groups, int t, int h, int w) {
+  for (int g = blockIdx.x * 256 + threadIdx.x; g < groups; g += gridDim.x * 256)
+    store(boxes + static_cast<long long>(g) * 8, load(planes + placeOf(g, t, h, w).offset));
+}
+
 /// A group is eight places of a box, all three planes of them: what is written lies together, a plane at a time.
 extern "C" __global__ void __launch_bounds__(256)
     cut_bytes(const unsigned char* __restrict__ bytes, Element* __restrict__ boxes, int groups, int t, int h, int w) {

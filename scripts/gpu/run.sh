@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On the GPU machine, from the repository's root, after pack.sh: builds, checks CUDA against the CPU, measures ours and the
 # PyTorch opponent in turn, trains. Usage: scripts/gpu/run.sh [STEP...] with steps build, check, bench, evaluate, train (default: all),
-# and kernels, speed, trainer, scaling, shapes, float8, ratios, profile, curves, attention: each case a process with a time limit, JSON lines.
+# and kernels, speed, trainer, scaling, shapes, inputs, float8, ratios, profile, curves, attention: each case a process with a time limit, JSON lines.
 # What comes home is written under $OUT.
 set -euo pipefail
 root=$PWD
@@ -175,6 +175,12 @@ trainer() {
 scaling() {
   cp scripts/gpu/scaling.mjs "$work/"
   timeout 240 node "$work/scaling.mjs" 2> "$out/scaling.err" | tee "$out/scaling.jsonl" || true
+}
+
+# What bytes, boxes, the posterior's draw and 8-bit products bring, after build: checks, bandwidths and cases in half a minute or so.
+inputs() {
+  each kernels.mjs 30 bytes boxes gaussian quantise
+  each speed.mjs 30 encode encode-float8 decode decode-float8
 }
 
 # 8-bit products: the model's scores in each precision, and its speed. MODEL: a trained one; default: what `train` left.

@@ -1,5 +1,5 @@
 // Pixels, or bytes that become pixels on the way, cut into boxes and put together again in one pass each, between float32 pixels
-// and the model's dtype. The twins are patchify and unpatchify of tubelet.ts, which chooses.
+// (or, cut, the model's dtype) and the model's dtype. The twins are patchify and unpatchify of tubelet.ts, which chooses.
 import { bitsOf, suitsBytes, suitsKernels } from "../nn/fused/choose.js";
 import { columnSum } from "../nn/fused/column-sum.js";
 import { overGroups } from "../nn/fused/passes.js";
@@ -8,11 +8,18 @@ import type { Grid } from "../nn/rope.js";
 import { type DType, int, type Layout, loadKernel, planFor, type Tensor } from "../torch/index.js";
 import type { TubeletSize } from "./tubelet.js";
 
-/** Whether cutBoxes() may run: a GPU, float32 pixels without gradient or bytes, a patch side that is a multiple of 8. */
+/** What cuts pixels of a dtype into boxes of another. */
+const cutterOf = (given: DType, dtype: DType): string | undefined => {
+  if (given === "uint8") return "cut_bytes";
+  if (given === "float32") return "cut_boxes";
+  return given === dtype ? "cut_elements" : undefined;
+};
+
+/** Whether cutBoxes() may run: a GPU, bytes or pixels without gradient, a patch side that is a multiple of 8. */
 export function suitsCut(pixels: Tensor, { p }: TubeletSize, dtype: DType): boolean {
   if (p % 8 !== 0 || (dtype !== "bfloat16" && dtype !== "float32")) return false;
-  if (pixels.dtype === "uint8") return suitsBytes(pixels);
-  return pixels.dtype === "float32" && !pixels.requiresGrad && suitsKernels(pixels);
+  if (!cutterOf(pixels.dtype, dtype) || pixels.requiresGrad) return false;
+  return suitsBytes(pixels) || suitsKernels(pixels);
 }
 
 /** pixels [B, 3, T, H, W] in [-1, 1], or bytes of that shape as batch.ts gives them -> boxes [B, N, 3qpp] of a dtype */
@@ -32,7 +39,7 @@ export function cutBoxes(pixels: Tensor, size: TubeletSize, dtype: DType): Tenso
         buffers: { boxes: { shape: [b, t * h * w, c * q * p * p], dtype } },
         steps: [
           {
-            kernel: loadKernel("boxes", isBytes ? "cut_bytes" : "cut_boxes", device, constants),
+            kernel: loadKernel("boxes", cutterOf(kind, dtype)!, device, constants),
             ...overGroups(device, groups).size,
             args: ["pixels", "boxes", int(groups), int(t), int(h), int(w)],
           },

@@ -23,13 +23,14 @@ export function boxes() {
       const title = `${batch}x${sides} ${q}x${p}`;
       const pixels = leaf([batch, 3, ...sides], "float32");
       const scale = randn([batch, grid.t * grid.h * grid.w, 3 * q * p * p], { device });
-      compare(`cut-boxes ${title}`, dtype, (type) => {
-        const s = asLeaf(scale, "float32");
-        const cut = suitsCut(pixels, size, type)
-          ? cutBoxes(pixels, size, type)
-          : patchify(pixels, size);
-        return { inputs: { s }, outputs: [cut.mul(s)] };
-      });
+      for (const given of [pixels, ...(dtype === "bfloat16" ? [pixels.to({ dtype })] : [])])
+        compare(`cut-boxes of ${given.dtype} ${title}`, dtype, (type) => {
+          const s = asLeaf(scale, "float32");
+          const cut = suitsCut(given, size, type)
+            ? cutBoxes(given, size, type)
+            : patchify(given, size);
+          return { inputs: { s }, outputs: [cut.mul(s)] };
+        });
       const boxes0 = leaf([batch, grid.t * grid.h * grid.w, 3 * q * p * p], dtype);
       const bias0 = randn([3], { device });
       compare(`join-boxes ${title}`, dtype, (type) => {
@@ -56,7 +57,10 @@ export function boxes() {
   });
   if (isEmulated) return;
   const pixels = leaf([128, 3, 1, 256, 256], "float32");
-  bandwidth("cut-boxes", 1.5 * pixels.byteLength, () =>
-    noGrad(() => cutBoxes(pixels, { q: 1, p: 16 }, "bfloat16")),
-  );
+  const low = pixels.to({ dtype: "bfloat16" });
+  for (const given of [pixels, low])
+    bandwidth(`cut-boxes of ${given.dtype}`, given.byteLength + low.byteLength, () =>
+      noGrad(() => cutBoxes(given, { q: 1, p: 16 }, "bfloat16")),
+    );
+  bandwidth("boxes by libtorch's copy", 2 * low.byteLength, () => patchify(low, { q: 1, p: 16 }));
 }
