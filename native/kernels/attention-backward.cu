@@ -154,8 +154,8 @@ __device__ __forceinline__ Queries queriesAt(const Memory& memory, int row, int 
   return own;
 }
 
-/// Gradients of 64 queries, a query a row of the scores; to be waited for. Keys after N are zeros, so whatever shares they get, they give nothing.
-__device__ __forceinline__ void passBackToQueries(const Queries& own, const Element* k, const Element* v, float scale, Sums& gradQueries) {
+/// Gradients of 64 queries, a query a row of the scores; to be waited for.
+__device__ __forceinline__ void passBackToQueries(const Queries& own, const Element* k, const Element* v, int lane, float scale, Sums& gradQueries) {
 #pragma unroll 1
   for (int key = 0; key < ROWS; key += 64) {
     Sums scores, grads;
@@ -169,7 +169,10 @@ __device__ __forceinline__ void passBackToQueries(const Queries& own, const Elem
 #pragma unroll
     for (int t = 0; t < 8; t++)
 #pragma unroll
-      for (int i = 0; i < 4; i++) scores[t][i] = power2(scores[t][i] * (scale * LOG2E) - own.logSums[i / 2]);
+      for (int i = 0; i < 4; i++) {
+        const bool isKey = isRow(key + 8 * t + 2 * (lane % 4) + i % 2);
+        scores[t][i] = isKey ? power2(scores[t][i] * (scale * LOG2E) - own.logSums[i / 2]) : 0.0f;
+      }
     wait<0>();
     settle(grads);
 #pragma unroll
@@ -214,7 +217,7 @@ __device__ __forceinline__ void passBack(const Memory& memory, const Source& fro
     const Queries queries = queriesAt(memory, row + own, lane);
     if (isLast) arriveAt(memory.needsQueries);
     Sums gradQueries = {};
-    passBackToQueries(queries, k, v, scale, gradQueries);
+    passBackToQueries(queries, k, v, lane, scale, gradQueries);
     const Angles angles = anglesOf(from.cosine, from.sine, row + own, lane);
     wait<0>();
     settle(gradQueries);
