@@ -5,6 +5,8 @@ import { device, dist, isEmulated, relative, say, verdict } from "./harness.mjs"
 const { Inception2015 } = await dist("perceptual/inception-2015");
 const { inceptionSteps } = await dist("perceptual/inception-layers");
 const { expectedLayers } = await dist("perceptual/inception-weights");
+const { inceptionInputs } = await dist("perceptual/inception-input");
+const { setFused } = await dist("nn/fused/choose");
 const { rand, randn, scope, synchronize } = await dist("torch/index");
 
 const taps = isEmulated ? ["64", "768"] : ["64", "192", "768", "2048", "logits"];
@@ -35,7 +37,25 @@ function randomWeights() {
   return { ...Object.fromEntries(folded), "fc.weight": weight([1008, 2048]) };
 }
 
+/** The resize of TensorFlow 1, smaller and larger, in one pass against libtorch's operators. */
+function inputCase() {
+  for (const [height, width] of [
+    [80, 96],
+    [311, 257],
+  ])
+    scope(() => {
+      const pictures = rand([2, 3, height, width], { device }).mul(255).round();
+      const [kernel, twin] = [true, false].map((on) => {
+        setFused(on);
+        return inceptionInputs.tensorflow.prepare(pictures);
+      });
+      setFused(true);
+      verdict(`inception's input from ${height}x${width}`, { out: relative(kernel, twin) }, 1e-6);
+    });
+}
+
 export function inceptionCase() {
+  inputCase();
   scope(() => {
     const weights = randomWeights();
     const few = rand([isEmulated ? 1 : 4, 3, 80, 96], { device })
