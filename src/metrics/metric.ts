@@ -1,7 +1,7 @@
 // What a metric is, and the kind that is a mean over pictures: PSNR, SSIM, LPIPS. Of clips, every
 // frame is a picture. Legend: B batch, T frames, H W pixels, N = B * T pictures.
 import { foldFrames } from "../perceptual/frames.js";
-import { noGrad, scope, type Tensor } from "../torch/index.js";
+import { cat, noGrad, scope, type Tensor } from "../torch/index.js";
 
 export interface Metric {
   /**
@@ -43,6 +43,24 @@ export function pictureMetric(
     },
     compute: () => ({ [name]: summarise(values).mean }),
   };
+}
+
+/**
+ * Some pictures at a time, about `values` numbers, so that memory does not grow with their count. real, fake [N, 3, H, W] ->
+ * what `score` makes of them, [N, ...].
+ */
+export function byParts(
+  [real, fake]: readonly [Tensor, Tensor],
+  values: number,
+  score: (real: Tensor, fake: Tensor) => Tensor,
+): Tensor {
+  const count = real.size(0);
+  const size = Math.max(1, Math.floor(values / (real.numel / count)));
+  const parts = Array.from({ length: Math.ceil(count / size) }, (_, i) => {
+    const part = (pictures: Tensor) => pictures.slice(0, i * size, (i + 1) * size);
+    return scope(() => score(part(real), part(fake)));
+  });
+  return cat(parts, 0);
 }
 
 const toPictures = (pixels: Tensor): Tensor => foldFrames(pixels.to({ dtype: "float32" }));

@@ -2,7 +2,7 @@
 // the mean. In float64: a variance is a small difference of large numbers. Legend: N pictures, H W pixels.
 import { call, cat, scope, stack, Tensor } from "../torch/index.js";
 import { suitsSimilarity, sumsOfSimilarity } from "./fused-similarity.js";
-import { type PictureMetric, pictureMetric } from "./metric.js";
+import { byParts, type PictureMetric, pictureMetric } from "./metric.js";
 
 const windowSize = 11;
 const radius = (windowSize - 1) / 2;
@@ -47,7 +47,9 @@ export interface Similarity {
 export function similarity(real: Tensor, fake: Tensor, border: SsimBorder): Similarity {
   const means = suitsSimilarity(real, fake)
     ? meansByKernel(real, fake, border)
-    : byParts(real, fake, (x, y) => similarityTwin(prepare(x, border), prepare(y, border)));
+    : byParts([real, fake], valuesAtOnce(real.device), (x, y) =>
+        similarityTwin(prepare(x, border), prepare(y, border)),
+      );
   const [whole, structure] = means.unbind(1) as [Tensor, Tensor];
   return { whole, structure };
 }
@@ -60,26 +62,8 @@ function meansByKernel(real: Tensor, fake: Tensor, border: SsimBorder): Tensor {
   return sums.div(channels * (height - lost) * (width - lost));
 }
 
-const valuesAtOnce = 1 << 22; // of a GPU: about 1 GiB of float64 maps
-
-/**
- * Some pictures at a time, so that memory does not grow with their number: on a CPU one, whose maps then stay in its
- * caches; on a GPU as many as fill it. real, fake [N, 3, H, W] -> what `score` makes of them, [N, ...].
- */
-function byParts(
-  real: Tensor,
-  fake: Tensor,
-  score: (real: Tensor, fake: Tensor) => Tensor,
-): Tensor {
-  const [count = 0, ...picture] = real.shape;
-  const values = picture.reduce((product, size) => product * size, 1);
-  const size = real.device === "cpu" ? 1 : Math.max(1, Math.floor(valuesAtOnce / values));
-  const parts = Array.from({ length: Math.ceil(count / size) }, (_, i) => {
-    const part = (pictures: Tensor) => pictures.slice(0, i * size, (i + 1) * size);
-    return scope(() => score(part(real), part(fake)));
-  });
-  return cat(parts, 0);
-}
+/** About 1 GiB of float64 maps on a GPU; on a CPU one picture, whose maps then stay in its caches. */
+const valuesAtOnce = (device: string): number => (device === "cpu" ? 1 : 1 << 22);
 
 /** [N, 3, H, W] -> float64, with a mirrored border where the windows may leave the picture. */
 function prepare(pictures: Tensor, border: SsimBorder): Tensor {
