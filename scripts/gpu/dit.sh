@@ -43,16 +43,11 @@ dit() {
   mkdir -p "$out/grids" && cp "$work"/dit/grids/*.png "$out/grids/"
 }
 
-guidance() { # all scales at once: a small model leaves a GPU idle
-  for scale in $scales; do
-    vitok evaluate "$work/dit" --data "$pictures" --metrics fid --fid-tap 768 --real-stats "$work/real-64.npz" --count $score \
-      --guidance "$scale" --sampler dpm++ --steps $sampler_steps --batch-size $((batch / 2)) --device $device --json > "$out/guidance-$scale.json" &
-    [ -e "$work/real-64.npz" ] || wait # the first one writes it
-  done
-  wait
-  for scale in $scales; do
-    echo "guidance $scale: $(grep -o '"g[A-Za-z0-9-]*": [0-9.e-]*' "$out/guidance-$scale.json" | head -3 | tr '\n' ' ')"
-  done
+guidance() { # all scales in one process; draw with scripts/draw-guidance.ts
+  vitok evaluate "$work/dit" --data "$pictures" --metrics fid --fid-tap 768 --real-stats "$work/real-64.npz" --count $score \
+    --guidance "${scales// /,}" --sampler dpm++ --steps $sampler_steps --batch-size $batch --device $device --precision $precision \
+    --json > "$out/guidance.json"
+  node -e 'for (const { guidance, metrics } of JSON.parse(require("fs").readFileSync(process.argv[1])).scales) console.log(guidance, JSON.stringify(metrics))' "$out/guidance.json"
 }
 
 samples() {

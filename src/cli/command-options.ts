@@ -193,6 +193,18 @@ export const sampling: readonly CommandOption[] = [
   },
 ];
 
+/** The same for what scores several scales of guidance in turn. */
+export const samplingAtScales: readonly CommandOption[] = sampling.map((option) =>
+  option.flags === "--guidance <scale>"
+    ? {
+        flags: "--guidance <scales>",
+        summary: "generators: towards the class; 1 is none; several in turn: 1,1.5,2",
+        parse: numbers,
+        default: 1.5,
+      }
+    : option,
+);
+
 export function metrics(...initial: string[]): CommandOption {
   return {
     flags: "--metrics <names>",
@@ -220,8 +232,12 @@ export function number(text: string): number {
   throw new InvalidArgumentError("Expected a number of at least 0.");
 }
 
+export function numbers(text: string): number[] {
+  return text.split(",").map(number);
+}
+
 export function pair(text: string): number[] {
-  const values = text.split(",").map(number);
+  const values = numbers(text);
   if (values.length === 2) return values;
   throw new InvalidArgumentError("Expected two numbers with a comma between.");
 }

@@ -89,6 +89,20 @@ describe.skipIf(!existsSync(weights))("vitok evaluate of a generator (../shared)
       expect(page).toContain(text);
   });
 
+  test("scores several scales of guidance in turn, each as it would be alone", async () => {
+    const { json } = await evaluated({ guidance: [1, 3] });
+    const [plain, guided] = json.scales;
+    expect([plain.guidance, guided.guidance, guided.protocol.guidance]).toEqual([1, 3, 3]);
+    const alone = await evaluated({ guidance: 3 });
+    const [together, one] = [guided, alone.json].map(({ metrics }) => metrics["gFID-64"]);
+    expect(Math.abs(together / one - 1)).toBeLessThan(1e-6);
+    expect(plain.metrics["gFID-64"]).not.toBeCloseTo(one, 3);
+    expect(await evaluated({ guidance: [1, 3], report: join(root, "x.html") })).toEqual({
+      status: 2,
+      json: null,
+    });
+  });
+
   test("refuses the options of a tokenizer's latent", async () => {
     expect(await evaluated({ latent: "sample" })).toEqual({ status: 2, json: null });
   });

@@ -88,10 +88,14 @@ export function printScores(scores: Printed, output: Output): void {
     ...{ metric, value: value.toFixed(4), "±": spread(metric) },
   }));
   output.print(table(rows));
+  printProtocol(protocol, output);
+  for (const warning of warnings) output.log(`\nwarning: ${warning}`);
+}
+
+export function printProtocol(protocol: object, output: Output): void {
   output.print(`\n${styled("bold", "protocol")}`);
   for (const [name, value] of Object.entries(protocol))
     if (value !== null) output.print(`  ${name}: ${value}`);
-  for (const warning of warnings) output.log(`\nwarning: ${warning}`);
 }
 
 export interface Destination {
