@@ -1,7 +1,17 @@
 // One revision of a data set or model on the Hugging Face hub: its list of files, and copies of them in the cache that its Python
-// library uses, in the same layout, so both find what the other fetched. What is asked for is hub.ts.
+// library uses, in the same layout, so both find what the other fetched. Offline it is what the cache has. What is asked for is
+// hub.ts.
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { dirname, join, relative } from "node:path";
 import {
   datasetInfo,
@@ -34,6 +44,9 @@ export interface HubFile {
 /** HF_ENDPOINT, or the public hub. */
 export const hubUrl = () =>
   (process.env.HF_ENDPOINT ?? "https://huggingface.co").replace(/\/$/, "");
+
+/** HF_HUB_OFFLINE: nobody is asked, what is in the cache has to do. */
+const isOffline = () => /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? "");
 
 /** By HF_TOKEN for what is not public, HF_ENDPOINT for another hub, HF_HUB_CACHE or HF_HOME for the cache's place. */
 export class HubRevision {
@@ -75,6 +88,7 @@ export class HubRevision {
 
   /** Resolves the revision to a commit, and remembers it as Python's library does. */
   async open(): Promise<void> {
+    if (isOffline()) return this.#openOffline();
     const { type, revision } = this.place;
     const request = { ...this.#access, revision, additionalFields: ["sha" as const] };
     const { sha } = await (type === "dataset" ? datasetInfo(request) : modelInfo(request));
@@ -82,7 +96,37 @@ export class HubRevision {
     if (revision !== sha) writeFileAtomic(join(this.#folder, "refs", revision), sha);
   }
 
+  /** Of a data set nobody can tell without asking whether the cache has all of it. */
+  #openOffline(): void {
+    const { type, revision } = this.place;
+    if (type === "dataset")
+      throw new MediaError(
+        this.nameOf(""),
+        `cannot be listed while HF_HUB_OFFLINE is set. Name its files: ${join(this.#folder, "snapshots")} has those that were fetched.`,
+      );
+    const ref = join(this.#folder, "refs", revision);
+    this.#commit = existsSync(ref) ? readFileSync(ref, "utf8").trim() : revision;
+    if (!existsSync(this.snapshot))
+      throw new MediaError(
+        this.nameOf(""),
+        `has no revision ${revision} in ${this.#folder}, and HF_HUB_OFFLINE is set. Fetch it once without.`,
+      );
+  }
+
+  /** Offline: those that were fetched. */
   async list(): Promise<HubFile[]> {
+    const files = isOffline() ? this.#fetched() : await this.#listed();
+    return files.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
+  }
+
+  #fetched(): HubFile[] {
+    const facts = (path: string) => statSync(join(this.snapshot, path));
+    return readdirSync(this.snapshot, { recursive: true, encoding: "utf8" })
+      .filter((path) => facts(path).isFile())
+      .map((path) => ({ path, size: facts(path).size, sha256: undefined, blob: "" }));
+  }
+
+  async #listed(): Promise<HubFile[]> {
     const { type, name } = this.place;
     const repo = { type, name };
     const files: HubFile[] = [];
@@ -96,7 +140,7 @@ export class HubRevision {
         blob: lfs?.oid ?? oid ?? path.replaceAll("/", "-"),
       });
     }
-    return files.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
+    return files;
   }
 
   /** Asks for the bytes of a file. */

@@ -206,6 +206,24 @@ describe("a model of the hub", () => {
     await expect(fetchModel("hf://me/model@v%2F1/none", policy)).rejects.toThrow("found README.md");
     await expect(fetchModel("hf://model", policy)).rejects.toThrow("hf://owner/name");
   });
+
+  it("comes from the cache alone where HF_HUB_OFFLINE is set, and tells what is not there", async () => {
+    vi.stubEnv("HF_HUB_OFFLINE", "1");
+    const fetching = () => fetchModel("hf://me/model@v%2F1", policy);
+    await expect(fetching()).rejects.toThrow("Fetch it once without");
+    vi.stubEnv("HF_HUB_OFFLINE", "");
+    const folder = await fetching();
+    vi.stubEnv("HF_HUB_OFFLINE", "1");
+    fixture.server.log.length = 0;
+    expect(await fetching()).toBe(folder);
+    expect(await fetchModel(`hf://me/model@${commit}/vae`, policy)).toBe(folder);
+    await expect(fetchModel("hf://me/model@v%2F1/unet", policy)).rejects.toThrow(
+      "found vae/config",
+    );
+    await expect(listHub("hf://datasets/me/set", { policy })).rejects.toThrow("cannot be listed");
+    expect(fixture.server.log).toEqual([]);
+    vi.stubEnv("HF_HUB_OFFLINE", "");
+  });
 });
 
 describe("local parquet and gzipped shards", () => {
