@@ -27,4 +27,5 @@ const svg = drawPanel({
   paper: { marks: [], curves: [] },
   ...{ colours: [], marks: [], note: `${count} samples, ${steps} steps of ${sampler}` },
 });
-writeFileSync(out, `${svg.replace("<svg", '<svg style="background: #fff"')}\n`);
+const paper = '<rect width="100%" height="100%" fill="#fff"/>';
+writeFileSync(out, `${svg.replace(/^<svg[^>]*>/, (start) => start + paper)}\n`);
