@@ -10,6 +10,9 @@
 #ifndef QUANTISED
 #define QUANTISED 0
 #endif
+#ifndef HAS_SUM
+#define HAS_SUM 0
+#endif
 #if QUANTISED
 #include "quarters.h"
 #endif
@@ -92,7 +95,8 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS)
   }
 }
 
-/// parts: [blocks, 3, D] (2 without a branch): gradients of weight, bias and the branch's bias.
+/// parts: [blocks, 3, D] (2 without a branch): gradients of weight, bias and the branch's bias. HAS_SUM: the sum goes on, and its
+/// gradient comes in.
 extern "C" __global__ void __launch_bounds__(32 * WARPS, RESIDENT)
     add_norm_backward(const Element* __restrict__ gradOut, const Element* __restrict__ gradSum, const Element* __restrict__ sum,
                       const float* __restrict__ mean, const float* __restrict__ deviation, const Vector* __restrict__ weight,
@@ -104,7 +108,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, RESIDENT)
     const long long start = static_cast<long long>(row) * D;
     const float centre = mean[row], inverse = deviation[row];
     Pack g[PACKS], x[PACKS];
-#if HAS_BRANCH
+#if HAS_SUM
     Pack s[PACKS];
 #endif
 #pragma unroll
@@ -113,7 +117,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, RESIDENT)
       if (column >= D) continue;
       g[i] = load(gradOut + start + column);
       x[i] = load(sum + start + column);
-#if HAS_BRANCH
+#if HAS_SUM
       s[i] = load(gradSum + start + column);
 #endif
     }
@@ -147,11 +151,15 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, RESIDENT)
       loadVector(weight + column, w);
 #pragma unroll
       for (int k = 0; k < 8; k++) dx[k] = inverse * (dy[k] * w[k] - total - (value[k] - centre) * inverse * dot);
-#if HAS_BRANCH
+#if HAS_SUM
       float rest[8];
       unpack(s[i], rest);
 #pragma unroll
-      for (int k = 0; k < 8; k++) sums[2][i][k] += dx[k] += rest[k];
+      for (int k = 0; k < 8; k++) dx[k] += rest[k];
+#endif
+#if HAS_BRANCH
+#pragma unroll
+      for (int k = 0; k < 8; k++) sums[2][i][k] += dx[k];
 #endif
       store(gradIn + start + column, pack(dx));
     }

@@ -13,12 +13,12 @@ using torch::autograd::variable_list;
 
 namespace {
 
-/// A tensor as kernels expect it. A buffer without `isMade` is what an operator returns.
+/// A tensor as kernels expect it. A buffer without `isMade` is what an operator returns; `isReturned`: it is, and is known.
 struct Shape {
   std::vector<int64_t> sizes;
   at::ScalarType dtype = at::kFloat;
   at::MemoryFormat layout = at::MemoryFormat::Contiguous;
-  bool isMade = false;
+  bool isMade = false, isReturned = false;
 };
 
 struct Step {
@@ -57,7 +57,7 @@ at::Tensor fitted(const at::Tensor& tensor, const Shape& shape, const char* what
 
 void makeBuffers(std::vector<at::Tensor>& slots, const std::vector<Shape>& buffers, c10::Device device) {
   for (const Shape& shape : buffers)
-    slots.push_back(shape.isMade ? at::empty(shape.sizes, at::TensorOptions().dtype(shape.dtype).device(device), shape.layout) : at::Tensor());
+    slots.push_back(shape.isMade && !shape.isReturned ? at::empty(shape.sizes, at::TensorOptions().dtype(shape.dtype).device(device), shape.layout) : at::Tensor());
 }
 
 void runStep(const Step& step, std::vector<at::Tensor>& slots) {
@@ -128,6 +128,7 @@ Shape toShape(const Call& call, napi_value value) {
   napi_value layout = property(call.env, value, "layout");
   if (!isNullish(call.env, layout)) shape.layout = static_cast<at::MemoryFormat>(toInt(call.env, layout));
   shape.isMade = true;
+  shape.isReturned = !isNullish(call.env, property(call.env, value, "isReturned"));
   return shape;
 }
 

@@ -179,7 +179,7 @@ scaling() {
 
 # What bytes, boxes, the posterior's draw and 8-bit products bring, after build: checks, bandwidths and cases in half a minute or so.
 inputs() {
-  each kernels.mjs 30 bytes boxes gaussian quantise
+  each kernels.mjs 40 add-norm bytes boxes gaussian quantise
   each speed.mjs 30 encode encode-float8 decode decode-float8
 }
 

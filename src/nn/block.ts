@@ -3,7 +3,7 @@ import { scope, type Tensor } from "../torch/index.js";
 import { Attention } from "./attention.js";
 import type { Checkpointing } from "./checkpointing.js";
 import { usesFloat8 } from "./float8.js";
-import { addNorm, type Stream, sumOf } from "./fused/add-norm.js";
+import { addNorm, lastNorm, type Stream, sumOf } from "./fused/add-norm.js";
 import { InferenceStream, suitsInferenceStream } from "./fused/inference-stream.js";
 import { LayerNorm } from "./norm.js";
 import type { Rope } from "./rope.js";
@@ -30,9 +30,9 @@ export class Block {
   /** Pre-norm transformer block over the residual stream [B, N, D]: sum, norm, attention; sum, norm, MLP. */
   extend(stream: Stream, rope: Rope): Stream {
     const isQuantised = usesFloat8([this]);
-    const [x, normed] = addNorm(stream, this.norm1, isQuantised);
+    const [x, normed] = addNorm(stream, this.norm1, { isQuantised });
     const branch = this.attn.branch(normed, rope);
-    const [y, normedAgain] = addNorm({ x, branch }, this.norm2, isQuantised);
+    const [y, normedAgain] = addNorm({ x, branch }, this.norm2, { isQuantised });
     return { x: y, branch: this.mlp.branch(normedAgain) };
   }
 }
@@ -63,7 +63,7 @@ export function runTower(
     }
     return stream.norm(norm);
   }
-  return addNorm(streamThrough(blocks, x, rope, checkpointing), norm)[1];
+  return lastNorm(streamThrough(blocks, x, rope, checkpointing), norm);
 }
 
 function streamThrough(

@@ -61,7 +61,8 @@ export class Decoder {
       this.#ropes.at(grid, x.size(1) - patches, x.device),
       options.checkpointing,
     );
-    return this.toPixels.forward(x.narrow(1, 0, patches), grid);
+    // a part of everything would still be copied on the way back
+    return this.toPixels.forward(this.latentPosition ? x.narrow(1, 0, patches) : x, grid);
   }
 
   /** Replaces what follows the kept tokens by the mask token. */

@@ -35,7 +35,7 @@ export interface OperatorStep {
 }
 
 export interface Pass {
-  /** Made before the pass. What an operator returns is not listed. */
+  /** Made before the pass. What an operator returns is not listed, but where its gradient has to be as a kernel expects it. */
   readonly buffers: Readonly<Record<string, Layout>>;
   readonly steps: readonly (KernelStep | OperatorStep)[];
 }
@@ -104,9 +104,15 @@ function buffersOf(pass: Pass, name: (names: Iterable<string>) => void) {
   const returned = pass.steps
     .flatMap((step) => ("operator" in step ? step.results : []))
     .filter((result) => result !== null);
+  const listed = Object.entries(pass.buffers);
+  const others = returned.filter((result) => !(result in pass.buffers));
   name(Object.keys(pass.buffers));
-  name(returned);
-  return [...Object.values(pass.buffers).map(encodeLayout), ...returned.map(() => null)];
+  name(others);
+  const layouts = listed.map(([buffer, layout]) => ({
+    ...encodeLayout(layout),
+    ...(returned.includes(buffer) ? { isReturned: true } : {}),
+  }));
+  return [...layouts, ...others.map(() => null)];
 }
 
 const encodeLayout = ({ shape, dtype, channelsLast }: Layout) => ({

@@ -15,7 +15,7 @@ import {
 } from "./harness.mjs";
 
 const { FusedAdamW } = await dist("nn/fused-adamw");
-const { addNorm } = await dist("nn/fused/add-norm");
+const { addNorm, lastNorm } = await dist("nn/fused/add-norm");
 const { gatedSilu } = await dist("nn/fused/gated-silu");
 const { modulate } = await dist("nn/fused/modulate");
 const { setFused } = await dist("nn/fused/choose");
@@ -45,18 +45,21 @@ export function addNormCase() {
       const linear = random(new Linear(64, width), "bfloat16");
       const x0 = leaf([...shape, width], dtype);
       const h0 = leaf([...shape, 64], dtype);
-      for (const hasBranch of [true, false])
+      for (const [hasBranch, isLast] of [
+        [true, false],
+        [false, false],
+        [true, true],
+        [false, true],
+      ])
         compare(
-          `add-norm ${shape}x${width} ${hasBranch ? "with" : "without"} branch`,
+          `add-norm ${shape}x${width} ${hasBranch ? "with" : "without"} branch${isLast ? ", last" : ""}`,
           dtype,
           (type) => {
             const x = asLeaf(x0, type);
             const h = asLeaf(h0, type);
             const l = inDtype(linear, type);
-            const [sum, normed] = addNorm(
-              { x, ...(hasBranch ? { branch: { x: h, linear: l } } : {}) },
-              norm,
-            );
+            const stream = { x, ...(hasBranch ? { branch: { x: h, linear: l } } : {}) };
+            const outputs = isLast ? [lastNorm(stream, norm)] : addNorm(stream, norm);
             return {
               inputs: {
                 x,
@@ -64,7 +67,7 @@ export function addNormCase() {
                 gamma: norm.weight,
                 beta: norm.bias,
               },
-              outputs: hasBranch ? [sum, normed] : [normed],
+              outputs,
             };
           },
         );

@@ -34,16 +34,33 @@ export interface Stream {
 export function addNorm(
   stream: Stream,
   norm: LayerNorm,
-  isQuantised = false,
+  { isQuantised = false } = {},
 ): [sum: Tensor, normed: Tensor] {
-  const { x, branch } = stream;
-  const vectors = [norm.weight, norm.bias, ...(branch ? [branch.linear.bias] : [])];
-  if (x.size(-1) % 8 !== 0 || !suitsKernels(x, ...vectors)) return addNormTwin(stream, norm);
-  const y = branch?.linear.product(branch.x).to({ dtype: x.dtype });
-  const added = branch && y && ([y, branch.linear.bias] as const);
+  if (!suitsAddNorm(stream, norm)) return addNormTwin(stream, norm);
+  const { x } = stream;
+  const added = addedTo(stream);
   if (isQuantised) return addNormQuantised(x, added, norm);
-  const made = planOf(x, norm, Boolean(added)).run(x, ...(added ?? []), norm.weight, norm.bias);
-  return (added ? made : [x, ...made]) as [Tensor, Tensor];
+  const plan = planOf(x, norm, { hasBranch: added !== undefined, hasSum: true });
+  return plan.run(x, ...(added ?? []), norm.weight, norm.bias) as [Tensor, Tensor];
+}
+
+/** The norm of the stream's sum, which goes nowhere else. */
+export function lastNorm(stream: Stream, norm: LayerNorm): Tensor {
+  if (!suitsAddNorm(stream, norm)) return addNormTwin(stream, norm)[1];
+  const { x } = stream;
+  const added = addedTo(stream);
+  const plan = planOf(x, norm, { hasBranch: added !== undefined, hasSum: false });
+  return plan.run(x, ...(added ?? []), norm.weight, norm.bias)[0]!;
+}
+
+function suitsAddNorm({ x, branch }: Stream, { weight, bias }: LayerNorm): boolean {
+  const vectors = [weight, bias, ...(branch ? [branch.linear.bias] : [])];
+  return x.size(-1) % 8 === 0 && suitsKernels(x, ...vectors);
+}
+
+function addedTo({ x, branch }: Stream): readonly [product: Tensor, bias: Tensor] | undefined {
+  if (!branch) return undefined;
+  return [branch.linear.product(branch.x).to({ dtype: x.dtype }), branch.linear.bias];
 }
 
 export function addNormTwin(stream: Stream, norm: LayerNorm): [sum: Tensor, normed: Tensor] {
@@ -56,14 +73,21 @@ export function sumOf({ x, branch }: Stream): Tensor {
   return branch ? x.add(branch.linear.forward(branch.x)) : x;
 }
 
-function planOf(x: Tensor, norm: LayerNorm, hasBranch: boolean): Plan {
+function planOf(
+  x: Tensor,
+  norm: LayerNorm,
+  { hasBranch, hasSum }: { hasBranch: boolean; hasSum: boolean },
+): Plan {
   const { shape, dtype, device } = x;
-  const key = `add-norm ${shape} ${dtype} ${norm.weight.dtype} ${norm.eps} ${hasBranch} ${device}`;
+  const key = `add-norm ${shape} ${dtype} ${norm.weight.dtype} ${norm.eps} ${hasBranch} ${hasSum} ${device}`;
   return planFor(key, () => {
     const width = shape.at(-1)!;
     const rows = x.numel / width;
     const kinds = hasBranch ? 3 : 2;
-    const constants = { D: width, HAS_BRANCH: Number(hasBranch), ...bitsOf(x, norm.weight) };
+    const constants = {
+      ...{ D: width, HAS_BRANCH: Number(hasBranch), HAS_SUM: Number(hasSum) },
+      ...bitsOf(x, norm.weight),
+    };
     const { multiprocessors } = deviceTraits(device);
     const block = 128; // a warp a row
     const blocks = (resident: number) =>
@@ -77,7 +101,6 @@ function planOf(x: Tensor, norm: LayerNorm, hasBranch: boolean): Plan {
       args: ["sums", 0, index],
       results: [name],
     });
-    const branch = (names: string[]) => (hasBranch ? names : []);
     return {
       inputs: {
         x: full,
@@ -87,10 +110,13 @@ function planOf(x: Tensor, norm: LayerNorm, hasBranch: boolean): Plan {
       },
       forward: {
         buffers: {
-          ...(hasBranch ? { sum: full } : {}),
+          ...(hasBranch || hasSum ? { sum: full } : {}),
           ...{ normed: full, mean: statistics, deviation: statistics },
         },
         steps: [
+          ...(hasSum && !hasBranch // the stream itself, so that its two gradients meet here
+            ? [{ operator: "alias", args: ["x"], results: ["sum"] }]
+            : []),
           {
             kernel: loadKernel("add-norm", "add_norm", device, constants),
             grid: [blocks(8)],
@@ -104,7 +130,7 @@ function planOf(x: Tensor, norm: LayerNorm, hasBranch: boolean): Plan {
           },
         ],
       },
-      outputs: [...branch(["sum"]), "normed"],
+      outputs: [...(hasSum ? ["sum"] : []), "normed"],
       backward: {
         buffers: {
           gradient: full,
@@ -117,7 +143,7 @@ function planOf(x: Tensor, norm: LayerNorm, hasBranch: boolean): Plan {
             grid: [parts],
             block: [block],
             args: [
-              ...["d.normed", hasBranch ? "d.sum" : "d.normed", hasBranch ? "sum" : "x"],
+              ...["d.normed", hasSum ? "d.sum" : "d.normed", hasBranch ? "sum" : "x"],
               ...["mean", "deviation", "weight", "gradient", "parts", int(rows)],
             ],
           },
