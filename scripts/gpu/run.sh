@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On the GPU machine, from the repository's root, after pack.sh: builds, checks CUDA against the CPU, measures ours and the
 # PyTorch opponent in turn, trains. Usage: scripts/gpu/run.sh [STEP...] with steps build, check, bench, evaluate, train (default: all),
-# and kernels, speed, trainer, scaling, shapes, inputs, float8, ratios, profile, curves, attention: each case a process with a time limit, JSON lines.
+# and metrics, kernels, speed, trainer, scaling, shapes, inputs, float8, ratios, profile, curves, attention: each case a process with a time limit, JSON lines.
 # What comes home is written under $OUT.
 set -euo pipefail
 root=$PWD
@@ -37,6 +37,12 @@ evaluate() {
   cp scripts/gpu/{evaluate,convolutions,watch}.mjs "$work/"
   # shellcheck disable=SC2086  # several arguments
   (cd "$work" && node evaluate.mjs --batch "${BATCH:-64}" ${EVALUATE:-}) | tee "$out/evaluate.jsonl"
+}
+
+# The metrics' kernels, Inception by each of its ways, its convolutions one by one, evaluation beside reconstruction: after build, about a minute.
+metrics() {
+  each kernels.mjs 40 similarity inception
+  EVALUATE="${EVALUATE:-} --convolutions" evaluate
 }
 
 # A script's cases, one process each: one that fails or hangs leaves a line and stops no other. Several may run at once.
@@ -129,7 +135,7 @@ race() {
 
 # The least that says whether the training kernels are right and how fast they are, after build: about two minutes.
 last() {
-  each kernels.mjs 40 add-norm rotate-split attention boxes bytes gaussian quantise lpips inference tower
+  each kernels.mjs 40 add-norm rotate-split attention boxes bytes gaussian quantise similarity inception lpips inference tower
   PROFILE=1 each speed.mjs 40 "train-lpips" "train"
   each speed.mjs 40 encode decode roundtrip
   each speed.mjs 40 "curves plain" "curves graph"
