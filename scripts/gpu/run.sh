@@ -163,7 +163,7 @@ shapes() {
 two() {
   cp scripts/gpu/{two-gpus,pace,curves}.mjs "$work/"
   # shellcheck disable=SC2086  # several words
-  node "$work/two-gpus.mjs" ${TWO:-} --data "$work/pictures" --out "$work/two" --processes "${PROCESSES:-2}" --only "${ONLY:-pace,curves,kill}" 2>&1 | tee -a "$out/two-gpus.txt"
+  node "$work/two-gpus.mjs" ${TWO:-} --data "$work/pictures" --out "$work/two" --processes "${PROCESSES:-2}" --only "${ONLY:-pace,curves,kill}" 2>&1 | tee -a "$out/two-gpus.txt" || echo "two: see what is not ok"
   cat "$work/two/two-gpus.jsonl" >> "$out/two-gpus.jsonl"
   cat "$work/two/curves.jsonl" >> "$out/two-gpus-curves.jsonl" 2> /dev/null || true
 }
