@@ -81,8 +81,11 @@ export class ReconstructionPass {
         const { original, recon, pixels } = this.reconstruct(batch);
         this.scoreboard.update(batch, original, recon);
         this.artefacts.update(original, recon, pixels);
-        this.real.update(original, batch.indices);
-        this.fake.update(recon, batch.indices);
+        const sides = [
+          [this.real, original],
+          [this.fake, recon],
+        ] as const;
+        SetStatistics.update(sides, batch.indices);
       }),
     );
   }
