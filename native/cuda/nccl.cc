@@ -13,7 +13,7 @@ static void addNccl(const Call& call) {
   c10::Device device(toString(call.env, call[1]));
   c10::cuda::set_device(device.index());
   auto group = c10d::resolve_process_group(toString(call.env, call[0]));
-  auto options = c10d::ProcessGroupNCCL::Options::create();
+  auto options = c10d::ProcessGroupNCCL::Options::create(true);  // urgent: where both wait, its blocks go before those of the backward pass
   options->timeout = std::chrono::milliseconds(toInt(call.env, call[2]));
   auto store = c10::make_intrusive<c10d::PrefixStore>("nccl", group->getStore());
   auto nccl = c10::make_intrusive<c10d::ProcessGroupNCCL>(store, group->getRank(), group->getSize(), options);

@@ -11,6 +11,8 @@ export interface Place {
   readonly size: number;
   /** Among the processes of this machine: the index of its GPU. */
   readonly localRank: number;
+  /** All processes are on this machine, as LOCAL_WORLD_SIZE tells. */
+  readonly isLocal: boolean;
   readonly host: string;
   readonly port: number;
   /** torchrun itself serves the meeting point. */
@@ -29,10 +31,12 @@ export function placeOf(env: NodeJS.ProcessEnv): Place | undefined {
   const host = env.MASTER_ADDR;
   if (!host) throw missing("MASTER_ADDR", "nothing");
   const port = wholeNumber(env, "MASTER_PORT", { from: 1, below: 65536 });
+  const isLocal = env.LOCAL_WORLD_SIZE === env.WORLD_SIZE;
   return {
     rank,
     size,
     localRank,
+    isLocal,
     host,
     port,
     isServed: env.TORCHELASTIC_USE_AGENT_STORE === "True",
@@ -74,6 +78,7 @@ export class Team {
     readonly device: string,
     readonly rank: number,
     readonly size: number,
+    readonly isLocal: boolean,
     /** Undefined: alone. */
     readonly group: ProcessGroup | undefined,
     readonly liveness: Liveness | undefined,
@@ -86,19 +91,19 @@ export class Team {
     env = process.env,
   }: TeamOptions): Promise<Team> {
     const place = placeOf(env);
-    if (!place) return new Team(pickDevice(name), 0, 1, undefined, undefined);
-    const { rank, size, localRank, host, port, isServed } = place;
+    if (!place) return new Team(pickDevice(name), 0, 1, true, undefined, undefined);
+    const { rank, size, localRank, isLocal, host, port, isServed } = place;
     const device = ownDevice(name, localRank, size);
-    const isLocal = host === "localhost" || host.startsWith("127.");
+    const isLoopback = host === "localhost" || host.startsWith("127.");
     const group = new ProcessGroup({
       ...{ rank, size, host, port, isServed, timeoutMs, device },
-      interface: env.GLOO_SOCKET_IFNAME ?? (isLocal ? "127.0.0.1" : ""),
+      interface: env.GLOO_SOCKET_IFNAME ?? (isLoopback ? "127.0.0.1" : ""),
     });
     const share = (value: number) =>
       scope(() => group.broadcast_(Tensor.from([value], [1], { dtype: "float64" })).item());
     const liveness =
       size > 1 ? await watchLiveness({ rank, size, host, resumeCommand, share }) : undefined;
-    return new Team(device, rank, size, group, liveness);
+    return new Team(device, rank, size, isLocal, group, liveness);
   }
 
   /** Rank 0: it writes the files and prints. */

@@ -19,8 +19,11 @@ export function createFusedLearner(
   { train, device, together, averages }: FusedLearnerOptions,
 ): FusedLearner | undefined {
   if (train.kernels === "off" || !hasKernels(device)) return undefined;
-  const { group } = together;
-  const options = { ...train, dtype: train.precision, averages };
+  const { group, isLocal } = together;
+  // Between GPUs of one machine the wire is so fast that copies into buckets, and blocks taken from the backward pass, cost more
+  // than hiding it wins.
+  const overlaps = !(isLocal && device.startsWith("cuda"));
+  const options = { overlaps, ...train, dtype: train.precision, averages };
   return train.shardOptimizer && group
     ? new ShardedFusedLearner(parameters, { ...options, group })
     : new FusedLearner(parameters, { ...options, group });

@@ -11,6 +11,8 @@ import { ShardedLearner } from "./sharded-learner.js";
 export interface Together {
   readonly rank: number;
   readonly size: number;
+  /** All processes are known to be on this machine. */
+  readonly isLocal: boolean;
   /** Undefined: alone. */
   readonly group: ProcessGroup | undefined;
   /** The mean over the processes, name by name. */
@@ -18,7 +20,7 @@ export interface Together {
 }
 
 export const alone: Together = {
-  ...{ rank: 0, size: 1, group: undefined },
+  ...{ rank: 0, size: 1, isLocal: true, group: undefined },
   average: (record) => record,
 };
 
