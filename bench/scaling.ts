@@ -83,7 +83,7 @@ function draw(points: readonly Line[]): string {
     { tokens: `${line.tokens}`, part: "all else", us: perToken(line) * (1 - line.attentionShare) },
   ]);
   const svg = Plot.plot({
-    ...{ width: 560, height: 300, marginLeft: 52, document },
+    ...{ width: 560, height: 320, marginLeft: 52, marginBottom: 44, document },
     style: { background: "white", color: "#222", fontFamily: "sans-serif", fontSize: "12px" },
     x: {
       label: "tokens of a sample",

@@ -20,8 +20,7 @@ import { rotatedHeadsTwin, rotateProduct, suitsTurn, turnedHeads } from "./rotat
 const headDim = 64;
 /** More tokens do not fit in a multiprocessor's shared memory, with their gradients. */
 const mostTokens = 256;
-/** Off: its present form agrees in the emulator and has not run on a GPU yet. */
-let limit = 0;
+let limit = mostTokens;
 
 /** For checks and benchmarks: the kernel takes up to so many tokens. Returns what was set. */
 export function setSelfAttention(tokens = mostTokens): number {
@@ -34,9 +33,10 @@ export function setSelfAttention(tokens = mostTokens): number {
 export function selfAttention(x: Tensor, linear: Linear, rope: Rope, heads: number): Tensor {
   const { bias } = linear;
   if (!suitsKernels(x, bias)) return attend(rotatedHeadsTwin(x, linear, rope, heads));
-  if (limit < x.size(1) && suitsTurn(x, bias)) return attend(turnedHeads(x, linear, rope, heads));
+  const fits = fitsKernel(x, heads);
+  if (!fits && suitsTurn(x, bias)) return attend(turnedHeads(x, linear, rope, heads));
   const all = linear.product(x);
-  if (!fitsKernel(all, heads)) return attend(rotateProduct(all, bias, rope, heads));
+  if (!fits || all.dtype !== "bfloat16") return attend(rotateProduct(all, bias, rope, heads));
   return planOf(all, bias, heads).run(all, bias, rope.cos, rope.sin)[0]!;
 }
 
@@ -45,11 +45,10 @@ function attend([q, k, v]: readonly [Tensor, Tensor, Tensor]): Tensor {
   return scaledDotProductAttention(q, k, v).transpose(1, 2).flatten(2);
 }
 
-function fitsKernel(all: Tensor, heads: number): boolean {
-  const { dtype, device } = all;
-  if (dtype !== "bfloat16" || all.size(1) > limit || all.size(-1) !== 3 * heads * headDim)
-    return false;
-  return deviceTraits(device).capability === 90; // whose words the kernels use
+/** Where the product of x is bfloat16; 90: whose instructions the kernels use. */
+function fitsKernel({ shape, device }: Tensor, heads: number): boolean {
+  const [, tokens, width] = shape as [number, number, number];
+  return tokens <= limit && width === heads * headDim && deviceTraits(device).capability === 90;
 }
 
 const keys = 64; // that the kernels look at together
