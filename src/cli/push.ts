@@ -9,7 +9,7 @@ import { parseHubModel } from "../data/remote/hub-model.js";
 import { readSafetensorsHeader } from "../nn/safetensors.js";
 import { portable } from "../portable.js";
 import { findModel, modelName } from "./model.js";
-import { openOutput, table } from "./output.js";
+import { formatCount, openOutput, table } from "./output.js";
 
 interface PushOptions {
   readonly token?: string;
@@ -34,12 +34,13 @@ export async function run(
   const { name, revision, folder: place } = parseHubModel(repository);
   const folder = findModel(target);
   const { sent, left } = chooseFiles(folder, options.onnx);
+  const token = options.dryRun ? "" : tokenOf(options, name);
   const files = Object.entries(sent).map(([path, file]) => {
     const content = contentOf(file);
     const bytes = content instanceof Blob ? content.size : statSync(file).size;
     return { path: place ? `${place}/${path}` : path, bytes, content };
   });
-  output.print(table(files.map(({ path, bytes }) => ({ path, MB: (bytes / 1e6).toFixed(3) }))));
+  output.print(table(files.map(({ path, bytes }) => ({ path, size: `${formatCount(bytes)}B` }))));
   if (left.length) output.print(`\nNot sent: ${left.join(", ")}`);
   const list = files.map(({ path, bytes }) => ({ path, bytes }));
   const plan = { repository: name, revision, files: list, left };
@@ -49,7 +50,7 @@ export async function run(
   }
   const { uploadToHub } = await import("../data/remote/hub-upload.js");
   const commit = await uploadToHub({
-    ...{ name, revision, token: tokenOf(options, name) },
+    ...{ name, revision, token },
     files: Object.fromEntries(files.map(({ path, content }) => [path, content])),
     title: options.message ?? `Add ${modelName(resolve(folder))}`,
     ...{ isPrivate: options.private ?? false, isPullRequest: options.pullRequest ?? false },

@@ -2,9 +2,8 @@
 import { expect, test } from "vitest";
 import { placeOf } from "./data-parallel.js";
 
-const env = {
-  ...{ RANK: "1", WORLD_SIZE: "2", LOCAL_RANK: "1", MASTER_ADDR: "node-0", MASTER_PORT: "29500" },
-};
+const meeting = { MASTER_ADDR: "node-0", MASTER_PORT: "29500" };
+const env = { RANK: "1", WORLD_SIZE: "2", LOCAL_RANK: "1", ...meeting };
 
 test.each([
   ["2", true],
