@@ -1,6 +1,6 @@
 // Inception's convolutions one by one: what each takes in either layout, with bias and ReLU as passes of their own or within,
-// as a matrix product where it is one, and as three products of TensorFloat-32. By cuDNN's rules: trying all of its ways was no
-// faster and takes the memory of the largest of them, all that a GPU has.
+// and as a matrix product where it is one. By cuDNN's rules: trying all of its ways was no faster and takes the memory of the
+// largest of them, all that a GPU has.
 // One JSON line a shape, then sums over the network. evaluate.mjs --convolutions runs it.
 
 /** Every convolution of a table with its input's channels and side, and how many of the network are alike. */
@@ -47,16 +47,9 @@ function shapesOf(steps, start) {
 const layouts = { nchw: 0, nhwc: 2 }; // at::MemoryFormat
 const laidOut = (call, format, ...tensors) => tensors.map((x) => call("clone", x, format));
 
-/** Float32 numbers as the bits that TensorFloat-32 keeps, and what is left of them. */
-function split(call, x) {
-  const bits = call("view.dtype", x, 3 /* int32 */);
-  const high = call("view.dtype", call("bitwise_and.Scalar", bits, -8192), 6 /* float32 */);
-  return [high, x.sub(high)];
-}
-
 /** The ways of one convolution: name and function, its inputs made anew for each layout and freed by the scope around. */
 function* waysOf(torch, { x, weight, bias, geometry }) {
-  const { call, cat, setFlag } = torch;
+  const { call, setFlag } = torch;
   const plain = (input, filter, tf32) => {
     const rest = [false, [0, 0], 1, false, false, true, tf32];
     return call("_convolution", input, filter, bias, ...geometry, ...rest);
@@ -78,27 +71,16 @@ function* waysOf(torch, { x, weight, bias, geometry }) {
     const product = () => call("_addmm_activation", bias, rows, columns, 1, 1, false);
     yield [`product${tf32 ? " tf32" : ""}`, product];
   }
-  const [[high, low], [filterHigh, filterLow]] = [split(call, x), split(call, weight)];
-  const [input, filter] = laidOut(
-    call,
-    layouts.nhwc,
-    cat([high, low, high], 1),
-    cat([filterHigh, filterHigh, filterLow], 1),
-  );
-  yield ["3 x tf32", () => plain(input, filter, true)];
-  yield ["3 x tf32 within", () => within(input, filter)];
 }
 
-/** Relative distances from float64, of the first pictures. */
-function errorsOf({ call, scope }, { x, weight, bias, geometry }, ways) {
+/** How far a way is from float64, relative, of the first pictures. */
+function distanceFrom({ call, scope }, { x, weight, bias, geometry }) {
   const few = Math.min(4, x.size(0));
   const wide = [x.narrow(0, 0, few), weight, bias].map((t) => t.to({ dtype: "float64" }));
-  const exact = call("convolution", ...wide, ...geometry, false, [0, 0], 1);
+  const exact = call("convolution", ...wide, ...geometry, false, [0, 0], 1).relu();
   const size = (tensor) => tensor.square().sum().sqrt().item();
-  const distance = (run) =>
+  return (run) =>
     scope(() => size(run().narrow(0, 0, few).to({ dtype: "float64" }).sub(exact)) / size(exact));
-  const entries = Object.entries(ways).map(([name, run]) => [name, distance(run)]);
-  return Object.fromEntries(entries.map(([name, value]) => [name, value.toExponential(1)]));
 }
 
 export function measureConvolutions(torch, { steps, device, batch, rounds, beat }) {
@@ -131,15 +113,14 @@ export function measureConvolutions(torch, { steps, device, batch, rounds, beat 
       const x = randn([batch, channels, side, side], { device });
       const weight = randn([out, channels, ...kernel], { device }).mul(Math.sqrt(2 / depth));
       const problem = { x, weight, bias: randn([out], { device }), geometry };
-      const ways = {};
-      const ms = {};
+      const distance = distanceFrom(torch, problem);
+      const [ms, error] = [{}, {}];
       for (const [name, run] of waysOf(torch, problem)) {
-        ways[name] = run;
         ms[name] = timeOrReason(run);
+        if (/relu|within/.test(name) && typeof ms[name] === "number")
+          error[name] = distance(run).toExponential(1);
       }
-      const judged = ["nchw", "nhwc", "nhwc tf32", "3 x tf32"];
-      const chosen = Object.fromEntries(judged.map((name) => [name, ways[name]]));
-      return { ms, error: errorsOf(torch, problem, chosen) };
+      return { ms, error };
     });
     beat(`convolution ${JSON.stringify(shape)}`);
     const conv = `${channels}->${out} ${kernel.join("x")}/${stride} at ${side}`;
@@ -152,7 +133,7 @@ export function measureConvolutions(torch, { steps, device, batch, rounds, beat 
           .filter(([name]) => /relu|within|product/.test(name) && fits(name))
           .map(([, value]) => value),
       );
-    const isTf32 = (name) => / tf32/.test(name) && !name.startsWith("3");
+    const isTf32 = (name) => / tf32/.test(name);
     sums["best of float32"] += count * best((name) => !isTf32(name));
     sums["best of tf32"] += count * best(isTf32);
     sums.gflop += count * gflop;

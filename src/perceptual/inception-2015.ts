@@ -2,7 +2,8 @@
 // 2015-12-05 as ported to PyTorch. Its average pools do not count padding, the last pool branch is a max pool. Spec section 5.
 import { scope } from "../torch/index.js";
 import type { FeatureNetwork } from "./feature-network.js";
-import { Inception, type Ways } from "./inception.js";
+import { Inception } from "./inception.js";
+import type { Way } from "./inception-convolution.js";
 import { inceptionSteps } from "./inception-layers.js";
 import { InceptionModule } from "./inception-module.js";
 import type { InceptionKind } from "./inception-weights.js";
@@ -21,7 +22,7 @@ export interface Inception2015Options {
   /** Let a GPU multiply in TensorFloat-32; not by default. */
   readonly tf32?: boolean;
   /** For checks and benchmarks: how it is computed. */
-  readonly ways?: Ways;
+  readonly way?: Way;
 }
 
 const kind: InceptionKind = {
@@ -44,8 +45,8 @@ export class Inception2015 extends Inception {
   constructor(weights: Weights, options: Inception2015Options & { weightsPath?: string } = {}) {
     const { protocol = "tensorflow", device = "cpu", weightsPath = "", tf32 = false } = options;
     const name = "inception-2015";
-    const { ways } = options;
-    super(weights, { name, kind, protocol, countPadding: false, weightsPath, device, tf32, ways });
+    const { way } = options;
+    super(weights, { name, kind, protocol, countPadding: false, weightsPath, device, tf32, way });
   }
 
   /**

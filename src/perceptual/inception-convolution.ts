@@ -1,103 +1,92 @@
-// One convolution of Inception with its bias and ReLU, by what a device is good at. Inception itself is inception.ts.
+// One convolution of Inception with its bias and ReLU, by what a device is good at; and several that read the same as one.
+// Inception itself is inception.ts.
 import { suitsKernels } from "../nn/fused/choose.js";
 import { overGroups } from "../nn/fused/passes.js";
-import { call, empty, int, launch, loadKernel, type Tensor } from "../torch/index.js";
-import type { ConvLayer } from "./inception-layers.js";
+import { call, cat, int, launch, loadKernel, type Tensor } from "../torch/index.js";
+import type { ConvLayer, Layer, Step } from "./inception-layers.js";
 
 /**
- * How activations lie and products are made. `onednn`: on a CPU, all in one pass. `plain`: libtorch's operators. With kernels:
- * `rows`, channels together; `planes`, each channel by itself; `split`, channels together and each product as three of
- * TensorFloat-32, as exact as one of float32 to about 1e-6.
+ * How activations lie. `onednn`: on a CPU, channels together, all in one pass. `plain`: libtorch's operators, channels
+ * together. With kernels for bias and ReLU: `rows`, channels together, what TensorFloat-32 is fastest with; `planes`, each
+ * channel by itself, what float32 is.
  */
-export type Way = "onednn" | "plain" | "rows" | "planes" | "split";
+export type Way = "onednn" | "plain" | "rows" | "planes";
 
-/** As a way wants them; of `split` the weight is [out, 3 in, height, width]. */
+/** Float32, laid out as its way wants it. */
 export interface Convolution {
-  readonly way: Way;
   readonly weight: Tensor;
   readonly bias: Tensor;
 }
 
-const formats = { planes: 0, rows: 2 } as const; // at::MemoryFormat
-const formatOf = (way: Way): number => formats[way === "planes" ? "planes" : "rows"];
-
-/** weight [out, in, height, width] and bias [out], float32 on their device */
-export function prepareConvolution(weight: Tensor, bias: Tensor, asked: Way): Convolution {
-  const way = asked === "split" && weight.size(1) % 8 !== 0 ? "rows" : asked;
-  const laidOut = (x: Tensor) => call("contiguous", x, formatOf(way));
-  if (way !== "split") return { way, weight: laidOut(weight), bias };
-  const [high, low] = partsOf(weight);
-  return { way, weight: laidOut(call("cat", [high, high, low], 1)), bias };
+/** x [N, C, H, W], or a weight, as a way lays it out. */
+export function laidOut(x: Tensor, way: Way): Tensor {
+  return call("contiguous", x, way === "planes" ? formats.contiguous : formats.channelsLast);
 }
+const formats = { contiguous: 0, channelsLast: 2 }; // at::MemoryFormat
 
-/** The nearest numbers that TensorFloat-32 has, and what is left, as such numbers. */
-function partsOf(x: Tensor): [high: Tensor, low: Tensor] {
-  const rounded = (value: Tensor) => {
-    const bits = call("view.dtype", value, int32).add(1 << 12);
-    return call("view.dtype", call("bitwise_and.Scalar", bits, ~0x1fff), float32);
-  };
-  const high = rounded(x);
-  return [high, rounded(x.sub(high))];
-}
-const [int32, float32] = [3, 6]; // at::ScalarType
-
-/** x [N, C, H, W] as a convolution of this way reads it: laid out, in parts where it multiplies parts. */
-export function inputOf(x: Tensor, { way, weight }: Convolution): Tensor {
-  if (x.size(1) === weight.size(1)) return call("contiguous", x, formatOf(way));
-  return finishRows(call("contiguous", x, formats.rows), undefined, 3);
-}
-
-/**
- * x as inputOf() gives it -> relu(convolution + bias); in parts where `next`, which alone reads it, multiplies parts. `tf32`: a
- * GPU may round what it multiplies.
- */
+/** x [N, C, H, W] -> relu(convolution + bias). `tf32`: a GPU may multiply in TensorFloat-32. */
 export function convolve(
   x: Tensor,
-  convolution: Convolution,
-  { layer, tf32, next }: { layer: ConvLayer; tf32: boolean; next?: Convolution | undefined },
+  { weight, bias }: Convolution,
+  { layer, way, tf32 }: { layer: ConvLayer; way: Way; tf32: boolean },
 ): Tensor {
-  const { way, weight, bias } = convolution;
+  const input = laidOut(x, way);
   const sides = [layer.stride, layer.stride];
   const dilation = [1, 1];
   if (way === "onednn") {
     const fused = "mkldnn::_convolution_pointwise";
-    return call(fused, x, weight, bias, layer.padding, sides, dilation, 1, "relu", [], "");
+    return call(fused, input, weight, bias, layer.padding, sides, dilation, 1, "relu", [], "");
   }
   const hasKernel = way !== "plain" && suitsKernels(x) && x.numel < 2 ** 29; // 32-bit places
   const geometry = [sides, layer.padding, dilation, false, [0, 0], 1] as const;
   // cuDNN by its rules: its search was no faster (docs/log.md), and tries what takes all of a GPU's memory.
-  const switches = { benchmark: false, deterministic: false, cudnn: true };
-  const product = call(
-    "_convolution",
-    ...[x, weight, hasKernel ? undefined : bias, ...geometry, ...Object.values(switches)],
-    tf32 || way === "split",
-  );
-  if (!hasKernel) return call("relu_", product);
-  if (way === "planes") return finishPlanes(product, bias);
-  return finishRows(product, bias, next?.way === "split" ? 3 : 1);
+  const switches = { benchmark: false, deterministic: false, cudnn: true, tf32 };
+  const given = [input, weight, hasKernel ? undefined : bias];
+  const product = call("_convolution", ...given, ...geometry, ...Object.values(switches));
+  return hasKernel ? biasRelu(product, bias, way) : call("relu_", product);
 }
 
-const whole = { PARTS: 1, HAS_BIAS: 1 };
-
-/** In place. x [N, C, H, W], planes one after another */
-function finishPlanes(x: Tensor, bias: Tensor): Tensor {
+/** In place. */
+function biasRelu(x: Tensor, bias: Tensor, way: Way): Tensor {
   const [, channels, height, width] = x.shape as [number, number, number, number];
-  const kernel = loadKernel("bias-relu", "bias_relu_planes", x.device, whole);
-  const { size } = overGroups(x.device, x.numel / 8);
-  launch(kernel, size, [x, bias, x, int(x.numel), int(height * width), int(channels)]);
+  const groups = x.numel / 8;
+  const name = way === "planes" ? "bias_relu_planes" : "bias_relu_rows";
+  const isPlanes = way === "planes";
+  const sizes = isPlanes ? [x.numel, height * width, channels] : [groups, channels];
+  const kernel = loadKernel("bias-relu", name, x.device);
+  const memory = isPlanes ? x : x.permute([0, 2, 3, 1]);
+  launch(kernel, overGroups(x.device, groups).size, [bias, memory, ...sizes.map(int)]);
   return x;
 }
 
-/** x [N, C, H, W] with channels together -> the same in place, or in three parts. */
-function finishRows(x: Tensor, bias: Tensor | undefined, parts: 1 | 3): Tensor {
-  const [count, channels, height, width] = x.shape as [number, number, number, number];
-  const { device } = x;
-  const constants = { PARTS: parts, HAS_BIAS: Number(bias !== undefined) };
-  const kernel = loadKernel("bias-relu", "bias_relu_rows", device, constants);
-  const rows = x.permute([0, 2, 3, 1]);
-  const out = parts === 1 ? rows : empty([count, height, width, 3 * channels], { device });
-  const groups = x.numel / 8;
-  const { size } = overGroups(device, groups);
-  launch(kernel, size, [rows, bias ?? rows, out, int(groups), int(channels)]);
-  return parts === 1 ? x : out.permute([0, 3, 1, 2]);
+/** The first layers of branches that read the same, as one convolution whose channels are cut apart. */
+export interface SharedConvolution extends Convolution {
+  readonly layer: ConvLayer;
+  /** Channels by branch of the fork; of branches that begin otherwise undefined. */
+  readonly widths: ReadonlyMap<number, number>;
+}
+
+/**
+ * Of each fork of which two branches or more begin with a 1 x 1 convolution. Wider products waste less of a GPU: 192 channels take
+ * the time of 256.
+ */
+export function sharedConvolutions(
+  steps: readonly Step[],
+  { convolutions, way }: { convolutions: Readonly<Record<string, Convolution>>; way: Way },
+): Map<Layer, SharedConvolution> {
+  const found = new Map<Layer, SharedConvolution>();
+  for (const step of steps) {
+    if (step.kind !== "fork") continue;
+    const firsts = step.branches.flatMap(([first], branch) =>
+      first?.kind === "conv" && Math.max(...first.kernel) === 1 && convolutions[first.name]
+        ? [{ branch, layer: first, convolution: convolutions[first.name]! }]
+        : [],
+    );
+    if (firsts.length < 2) continue;
+    const weight = cat(firsts.map(({ convolution }) => convolution.weight));
+    const bias = cat(firsts.map(({ convolution }) => convolution.bias));
+    const widths = new Map(firsts.map(({ branch, layer }) => [branch, layer.out]));
+    found.set(step, { layer: firsts[0]!.layer, weight: laidOut(weight, way), bias, widths });
+  }
+  return found;
 }

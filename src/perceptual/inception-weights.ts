@@ -2,7 +2,7 @@
 // A file that ends early in the network serves the taps before that.
 import type { Shape, Tensor } from "../torch/index.js";
 import type { Tap } from "./feature-network.js";
-import { type Convolution, prepareConvolution, type Way } from "./inception-convolution.js";
+import { type Convolution, laidOut, type Way } from "./inception-convolution.js";
 import type { ConvLayer, Step } from "./inception-layers.js";
 import type { Weights } from "./trunk.js";
 
@@ -35,7 +35,7 @@ export interface InceptionWeights {
 export function prepareInceptionWeights(
   tensors: Weights,
   kind: InceptionKind,
-  { path, device, wayOf }: { path: string; device: string; wayOf: (layer: string) => Way },
+  { path, device, way }: { path: string; device: string; way: Way },
 ): InceptionWeights {
   const refuse: Refuse = (expected, received) => {
     const from = path ? `${path}: ` : "";
@@ -56,7 +56,7 @@ export function prepareInceptionWeights(
     const folded = foldedConvolution(weights, item, refuse);
     if (folded) {
       const { weight, bias } = toDevice(folded, device);
-      convolutions[item.name] = prepareConvolution(weight, bias, wayOf(item.name));
+      convolutions[item.name] = { weight: laidOut(weight, way), bias };
     } else missing.push(item.name);
   }
   if (taps.length === 0) refuse("the layers up to the first max pool", `no ${missing[0]}`);

@@ -13,9 +13,14 @@ import {
   type Tensor,
 } from "../torch/index.js";
 import { type FeatureNetwork, requireTaps, type Tap } from "./feature-network.js";
-import { type Convolution, convolve, inputOf, type Way } from "./inception-convolution.js";
+import {
+  convolve,
+  type SharedConvolution,
+  sharedConvolutions,
+  type Way,
+} from "./inception-convolution.js";
 import { type InceptionProtocol, inceptionInputs } from "./inception-input.js";
-import type { Layer, Step } from "./inception-layers.js";
+import type { Layer } from "./inception-layers.js";
 import {
   type InceptionKind,
   type InceptionWeights,
@@ -35,13 +40,10 @@ export interface InceptionSettings {
   /** Whether a GPU may multiply in TensorFloat-32. */
   readonly tf32: boolean;
   /** For checks and benchmarks: how it is computed. */
-  readonly ways?: Ways | undefined;
+  readonly way?: Way | undefined;
 }
 
-/** `mixed`: planes at first, where there are few channels, then split. */
-export type Ways = Way | "mixed";
-
-function waysFor({ device, tf32 }: { device: string; tf32: boolean }): Ways {
+function wayFor({ device, tf32 }: { device: string; tf32: boolean }): Way {
   if (device === "cpu") return process.arch === "x64" ? "onednn" : "plain";
   if (!hasKernels(device)) return "plain";
   return tf32 ? "rows" : "planes";
@@ -49,19 +51,27 @@ function waysFor({ device, tf32 }: { device: string; tf32: boolean }): Ways {
 
 export class Inception implements FeatureNetwork {
   readonly #settings: InceptionSettings;
+  readonly #way: Way;
   readonly #weights: InceptionWeights;
+  readonly #shared: ReadonlyMap<Layer, SharedConvolution>;
 
   /** Copies the weights. @throws as prepareInceptionWeights() does. */
   constructor(tensors: Weights, settings: InceptionSettings) {
-    const { kind, weightsPath: path, device, ways = waysFor(settings) } = settings;
+    const { kind, weightsPath: path, device, way = wayFor(settings) } = settings;
     this.#settings = settings;
-    const wayOf = (layer: string): Way => {
-      if (ways !== "mixed") return ways;
-      return layer.startsWith("Mixed") ? "split" : "planes";
-    };
-    this.#weights = noGrad(() =>
-      scope(() => keep(prepareInceptionWeights(tensors, kind, { path, device, wayOf }))),
+    this.#way = way;
+    const { weights, shared } = noGrad(() =>
+      scope(() => {
+        const weights = prepareInceptionWeights(tensors, kind, { path, device, way });
+        const hasKernels = way === "rows" || way === "planes";
+        const shared = hasKernels
+          ? sharedConvolutions(kind.steps, { ...weights, way })
+          : new Map<Layer, SharedConvolution>();
+        return keep({ weights, shared });
+      }),
     );
+    this.#weights = weights;
+    this.#shared = shared;
   }
 
   get name(): string {
@@ -100,7 +110,8 @@ export class Inception implements FeatureNetwork {
 
   dispose(): void {
     const { convolutions, logits } = this.#weights;
-    const all = [...Object.values(convolutions), ...(logits ? [logits] : [])];
+    const products = [...Object.values(convolutions), ...this.#shared.values()];
+    const all = [...products, ...(logits ? [logits] : [])];
     for (const { weight, bias } of all) {
       weight.dispose();
       bias?.dispose();
@@ -113,12 +124,12 @@ export class Inception implements FeatureNetwork {
     const needed = taps.map((tap) => (tap === "logits" ? "2048" : tap));
     let x = input;
     const { steps } = this.#settings.kind;
-    for (const [i, step] of steps.entries()) {
+    for (const step of steps) {
       if (needed.every((tap) => found[tap])) break;
       if (step.kind === "tap") found[step.tap] = x.mean([2, 3]);
       else {
         const before = x;
-        x = scope(() => this.#run(step, before, steps[i + 1]));
+        x = scope(() => this.#run(step, before));
         before.dispose();
       }
     }
@@ -126,40 +137,39 @@ export class Inception implements FeatureNetwork {
     return found;
   }
 
-  /** `next` reads what comes out, and nothing else does. */
-  #run(layer: Layer, x: Tensor, next?: Step): Tensor {
+  #run(layer: Layer, x: Tensor): Tensor {
+    const { tf32, countPadding: countIncludePad } = this.#settings;
+    const way = this.#way;
     switch (layer.kind) {
-      case "conv": {
-        const convolution = this.#convolution(layer)!;
-        const { tf32 } = this.#settings;
-        const then = { layer, tf32, next: this.#convolution(next) };
-        return convolve(inputOf(x, convolution), convolution, then);
-      }
+      case "conv":
+        return convolve(x, this.#weights.convolutions[layer.name]!, { layer, way, tf32 });
       case "maxPool":
         return maxPool2d(x, { kernel: 3, stride: layer.stride, padding: layer.padding });
-      case "averagePool": {
-        const { countPadding: countIncludePad } = this.#settings;
+      case "averagePool":
         return avgPool2d(x, { kernel: 3, stride: 1, padding: 1, countIncludePad });
-      }
       case "fork": {
-        const firsts = layer.branches.map(([first]) => this.#convolution(first));
-        const some = firsts.find((convolution) => convolution);
-        const input = some && inputOf(x, some); // once for all branches that begin with one
-        return cat(
-          layer.branches.map((branch, i) =>
-            branch.reduce(
-              (y, inner, at) => this.#run(inner, y, branch[at + 1]),
-              firsts[i] ? input! : x,
-            ),
-          ),
-          1,
-        );
+        const run = (y: Tensor, inner: Layer) => this.#run(inner, y);
+        const begun = this.#begin(layer, x);
+        const ends = layer.branches.map((branch, i) => {
+          const start = begun.get(i);
+          return start ? branch.slice(1).reduce(run, start) : branch.reduce(run, x);
+        });
+        return cat(ends, 1);
       }
     }
   }
 
-  #convolution(layer: Step | undefined): Convolution | undefined {
-    return layer?.kind === "conv" ? this.#weights.convolutions[layer.name] : undefined;
+  /** What the first layers of a fork's branches give, by branch, as far as one product makes them. */
+  #begin(fork: Layer, x: Tensor): Map<number, Tensor> {
+    const shared = this.#shared.get(fork);
+    if (!shared) return new Map();
+    const { tf32 } = this.#settings;
+    const { layer, widths } = shared;
+    const parts = convolve(x, shared, { layer, way: this.#way, tf32 }).split(
+      [...widths.values()],
+      1,
+    );
+    return new Map([...widths.keys()].map((branch, i) => [branch, parts[i]!]));
   }
 
   /** In float64, which TensorFloat-32, a switch of the whole process, cannot touch. */

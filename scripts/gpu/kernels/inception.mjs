@@ -9,17 +9,9 @@ const { inceptionInputs } = await dist("perceptual/inception-input");
 const { setFused } = await dist("nn/fused/choose");
 const { rand, randn, scope, synchronize } = await dist("torch/index");
 
-const taps = isEmulated ? ["64", "768"] : ["64", "192", "768", "2048", "logits"];
-const onGpu = [
-  ["plain"],
-  ["rows"],
-  ["planes"],
-  ["split"],
-  ["mixed"],
-  ["plain", true],
-  ["rows", true],
-];
-const ways = isEmulated ? [["plain"], ["mixed"]] : onGpu; // both layouts, with parts and without
+const taps = isEmulated ? ["64", "2048"] : ["64", "192", "768", "2048", "logits"];
+const onGpu = [["plain"], ["rows"], ["planes"], ["plain", true], ["rows", true]];
+const ways = isEmulated ? onGpu.slice(0, 3) : onGpu;
 
 /** He's bound, so that activations keep their size. */
 function randomWeights() {
@@ -64,7 +56,7 @@ export function inceptionCase() {
     const many = !isEmulated && rand([64, 3, 256, 256], { device }).mul(255).round();
     let expected;
     for (const [way, tf32 = false] of ways) {
-      const network = new Inception2015(weights, { device, ways: way, tf32 });
+      const network = new Inception2015(weights, { device, way, tf32 });
       const made = network.forward(few, taps);
       expected ??= made;
       const errors = taps.map((tap) => [tap, relative(made[tap], expected[tap])]);
