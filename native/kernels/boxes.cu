@@ -4,14 +4,15 @@
 #include "bytes.h"
 #define BOX (3 * Q * P * P)
 
-/// Where the eight numbers of group g of the boxes lie in the planes, and which of the three planes it is.
+/// Where the numbers of group g of the boxes, eight or four of them, lie in the planes, and which of the three planes it is.
 struct Place {
   long long offset;
   int plane;
 };
+template <int numbers = 8>
 __device__ __forceinline__ Place placeOf(long long g, int t, int h, int w) {
-  const int e = static_cast<int>(g % (BOX / 8)) * 8;
-  const long long box = g / (BOX / 8);
+  const int e = static_cast<int>(g % (BOX / numbers)) * numbers;
+  const long long box = g / (BOX / numbers);
   const int n = static_cast<int>(box % (t * h * w)), plane = e / (Q * P * P);
   const long long depth = ((box / (t * h * w) * 3 + plane) * t + n / (w * h)) * Q + e / (P * P) % Q;
   const long long row = (depth * h + n / w % h) * P + e / P % P;
@@ -52,13 +53,13 @@ extern "C" __global__ void __launch_bounds__(256)
 extern "C" __global__ void __launch_bounds__(256)
     join_boxes(const Element* __restrict__ boxes, const Vector* __restrict__ bias, float* __restrict__ planes, int groups, int t, int h, int w) {
   for (int g = blockIdx.x * 256 + threadIdx.x; g < groups; g += gridDim.x * 256) {
-    const Place place = placeOf(g, t, h, w);
+    const Place place = placeOf<4>(g, t, h, w);
     const float b = vectorAt(bias, place.plane);
-    float x[8];
-    unpack(load(boxes + static_cast<long long>(g) * 8), x);
+    float x[4];
+    unpackHalf(boxes + static_cast<long long>(g) * 4, x);
 #pragma unroll
-    for (int k = 0; k < 8; k++) x[k] += b;
-    storeFloats(planes + place.offset, x);
+    for (int k = 0; k < 4; k++) x[k] += b;
+    storeFour(planes + place.offset, x);
   }
 }
 

@@ -35,6 +35,12 @@ struct Pack {
 __device__ __forceinline__ Pack load(const Element* from) { return {*reinterpret_cast<const uint4*>(from)}; }
 __device__ __forceinline__ void store(Element* to, const Pack& pack) { *reinterpret_cast<uint4*>(to) = pack.bits; }
 __device__ __forceinline__ void unpack(const Pack& pack, float* x) { unpackWords(pack.bits, x); }
+/// Four of them: half a pack.
+__device__ __forceinline__ void unpackHalf(const Element* from, float* x) {
+  const uint2 bits = *reinterpret_cast<const uint2*>(from);
+  x[0] = __uint_as_float(bits.x << 16), x[1] = __uint_as_float(bits.x & 0xffff0000u);
+  x[2] = __uint_as_float(bits.y << 16), x[3] = __uint_as_float(bits.y & 0xffff0000u);
+}
 __device__ __forceinline__ Pack pack(const float* x) {
   return {{packPair(x[0], x[1]), packPair(x[2], x[3]), packPair(x[4], x[5]), packPair(x[6], x[7])}};
 }
@@ -54,6 +60,10 @@ __device__ __forceinline__ void unpack(const Pack& pack, float* x) {
   x[0] = pack.low.x, x[1] = pack.low.y, x[2] = pack.low.z, x[3] = pack.low.w;
   x[4] = pack.high.x, x[5] = pack.high.y, x[6] = pack.high.z, x[7] = pack.high.w;
 }
+__device__ __forceinline__ void unpackHalf(const Element* from, float* x) {
+  const float4 all = *reinterpret_cast<const float4*>(from);
+  x[0] = all.x, x[1] = all.y, x[2] = all.z, x[3] = all.w;
+}
 __device__ __forceinline__ Pack pack(const float* x) { return {{x[0], x[1], x[2], x[3]}, {x[4], x[5], x[6], x[7]}}; }
 #endif
 
@@ -65,6 +75,13 @@ __device__ __forceinline__ void loadFloats(const float* from, float* x) {
 __device__ __forceinline__ void storeFloats(float* to, const float* x) {
   reinterpret_cast<float4*>(to)[0] = make_float4(x[0], x[1], x[2], x[3]);
   reinterpret_cast<float4*>(to)[1] = make_float4(x[4], x[5], x[6], x[7]);
+}
+
+/// Four floats a lane, side by side with the next lane's: eight would go in two turns, each to half of every 32 bytes.
+__device__ __forceinline__ void storeFour(float* to, const float* x) { *reinterpret_cast<float4*>(to) = make_float4(x[0], x[1], x[2], x[3]); }
+__device__ __forceinline__ void loadFour(const float* from, float* x) {
+  const float4 all = *reinterpret_cast<const float4*>(from);
+  x[0] = all.x, x[1] = all.y, x[2] = all.z, x[3] = all.w;
 }
 
 #if VECTOR_BITS == 16

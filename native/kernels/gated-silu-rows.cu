@@ -25,7 +25,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS)
 #pragma unroll
       for (int k = 0; k < 8; k++) {
         const float x = gate[k] + gateBias[k];
-        value[k] = x / (1.0f + __expf(-x)) * (value[k] + valueBias[k]);
+        value[k] = __fdividef(x, 1.0f + __expf(-x)) * (value[k] + valueBias[k]);  // exact division branches, and no load passes it
       }
       packs[i] = pack(value);
       unpack(packs[i], value);

@@ -43,10 +43,10 @@ extern "C" __global__ void __launch_bounds__(256)
 extern "C" __global__ void __launch_bounds__(256)
     bytes_to_planes(const unsigned char* __restrict__ bytes, float* __restrict__ planes, int groups, int size) {
   for (int g = blockIdx.x * 256 + threadIdx.x; g < groups; g += gridDim.x * 256) {
-    const long long first = static_cast<long long>(g) * 8, at = first + g / (size / 8) * 2LL * size;
-    float x[3][8];
+    const long long first = static_cast<long long>(g) * 4, at = first + g / (size / 4) * 2LL * size;
+    float x[3][4];
     loadPlaces(bytes + first * 3, x);
 #pragma unroll
-    for (int plane = 0; plane < 3; plane++) storeFloats(planes + at + static_cast<long long>(plane) * size, x[plane]);
+    for (int plane = 0; plane < 3; plane++) storeFour(planes + at + static_cast<long long>(plane) * size, x[plane]);
   }
 }

@@ -1,5 +1,5 @@
 // Mean of (x - y)^2, float32, as parts [gridDim.x] whose sum it is; and its gradient to x. A multiple of 8 numbers.
-// Bytes a number: 8 forward, 12 backward. With planes x [B, 3, S] and bytes y [B, S, 3], S a multiple of 8: 5 and 9.
+// Bytes a number: 8 forward, 12 backward. With planes x [B, 3, S] and bytes y [B, S, 3], S a multiple of 4: 5 and 9.
 #include "bytes.h"
 
 extern "C" __global__ void __launch_bounds__(256)
@@ -33,15 +33,13 @@ extern "C" __global__ void __launch_bounds__(256)
     squared_error_bytes(const float* __restrict__ x, const unsigned char* __restrict__ y, float* __restrict__ parts, int groups, int size, float scale) {
   float total = 0;
   for (int g = blockIdx.x * 256 + threadIdx.x; g < groups; g += gridDim.x * 256) {
-    const long long first = static_cast<long long>(g) * 8, at = first + g / (size / 8) * 2LL * size;
-    float a[8], b[3][8];
+    const long long first = static_cast<long long>(g) * 4, at = first + g / (size / 4) * 2LL * size;
+    float a[3][4], b[3][4];
+#pragma unroll
+    for (int plane = 0; plane < 3; plane++) loadFour(x + at + static_cast<long long>(plane) * size, a[plane]);
     loadPlaces(y + first * 3, b);
 #pragma unroll
-    for (int plane = 0; plane < 3; plane++) {
-      loadFloats(x + at + static_cast<long long>(plane) * size, a);
-#pragma unroll
-      for (int k = 0; k < 8; k++) total += (a[k] - b[plane][k]) * (a[k] - b[plane][k]);
-    }
+    for (int i = 0; i < 12; i++) total += (a[i / 4][i % 4] - b[i / 4][i % 4]) * (a[i / 4][i % 4] - b[i / 4][i % 4]);
   }
   storeSum(total * scale, parts + blockIdx.x);
 }
@@ -51,15 +49,14 @@ extern "C" __global__ void __launch_bounds__(256)
                                  float* __restrict__ gradX, int groups, int size, float scale) {
   const float factor = 2.0f * scale * gradParts[blockIdx.x];
   for (int g = blockIdx.x * 256 + threadIdx.x; g < groups; g += gridDim.x * 256) {
-    const long long first = static_cast<long long>(g) * 8, at = first + g / (size / 8) * 2LL * size;
-    float a[8], b[3][8];
+    const long long first = static_cast<long long>(g) * 4, at = first + g / (size / 4) * 2LL * size;
+    float a[3][4], b[3][4];
+#pragma unroll
+    for (int plane = 0; plane < 3; plane++) loadFour(x + at + static_cast<long long>(plane) * size, a[plane]);
     loadPlaces(y + first * 3, b);
 #pragma unroll
-    for (int plane = 0; plane < 3; plane++) {
-      loadFloats(x + at + static_cast<long long>(plane) * size, a);
+    for (int i = 0; i < 12; i++) a[i / 4][i % 4] = factor * (a[i / 4][i % 4] - b[i / 4][i % 4]);
 #pragma unroll
-      for (int k = 0; k < 8; k++) a[k] = factor * (a[k] - b[plane][k]);
-      storeFloats(gradX + at + static_cast<long long>(plane) * size, a);
-    }
+    for (int plane = 0; plane < 3; plane++) storeFour(gradX + at + static_cast<long long>(plane) * size, a[plane]);
   }
 }

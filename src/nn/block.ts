@@ -57,10 +57,12 @@ export function runTower(
   const addsInPlace = !usesFloat8(blocks); // an 8-bit product cannot
   if (!checkpointing && addsInPlace && suitsInferenceStream(x, norm)) {
     const stream = new InferenceStream(x);
-    for (const { norm1, attn, norm2, mlp } of blocks) {
-      stream.add(attn.branch(stream.norm(norm1), rope));
-      stream.add(mlp.branch(stream.norm(norm2)));
-    }
+    for (const { norm1, attn, norm2, mlp } of blocks)
+      scope(() => {
+        stream.add(attn.branch(stream.norm(norm1), rope));
+        stream.add(mlp.branch(stream.norm(norm2)));
+        return stream;
+      });
     return stream.norm(norm);
   }
   return lastNorm(streamThrough(blocks, x, rope, checkpointing), norm);

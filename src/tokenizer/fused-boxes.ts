@@ -64,9 +64,10 @@ export function joinBoxes(boxes: Tensor, bias: Tensor, grid: Grid, size: Tubelet
   const key = `join-boxes ${shape} ${t} ${h} ${w} ${q} ${p} ${dtype} ${bias.dtype} ${device}`;
   const plan = planFor(key, () => {
     const groups = boxes.numel / 8;
+    const quads = boxes.numel / 4;
     const { blocks, size: launchSize } = overGroups(device, groups);
     const constants = { Q: q, P: p, ...bitsOf(boxes, bias) };
-    const sizes = [int(groups), int(t), int(h), int(w)];
+    const sizes = [int(t), int(h), int(w)];
     const full: Layout = { shape, dtype };
     const pixels: Layout = { shape: [shape[0]!, 3, t * q, h * p, w * p], dtype: "float32" };
     return {
@@ -76,8 +77,8 @@ export function joinBoxes(boxes: Tensor, bias: Tensor, grid: Grid, size: Tubelet
         steps: [
           {
             kernel: loadKernel("boxes", "join_boxes", device, constants),
-            ...launchSize,
-            args: ["boxes", "bias", "pixels", ...sizes],
+            ...overGroups(device, quads).size,
+            args: ["boxes", "bias", "pixels", int(quads), ...sizes],
           },
         ],
       },
@@ -92,7 +93,7 @@ export function joinBoxes(boxes: Tensor, bias: Tensor, grid: Grid, size: Tubelet
           {
             kernel: loadKernel("boxes", "join_boxes_backward", device, constants),
             ...launchSize,
-            args: ["d.pixels", "gradient", "parts", ...sizes],
+            args: ["d.pixels", "gradient", "parts", int(groups), ...sizes],
           },
           columnSum(device, { parts: "parts", sums: "sums", count: blocks, columns: 3 }),
         ],

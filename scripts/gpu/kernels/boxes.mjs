@@ -62,5 +62,14 @@ export function boxes() {
     bandwidth(`cut-boxes of ${given.dtype}`, given.byteLength + low.byteLength, () =>
       noGrad(() => cutBoxes(given, { q: 1, p: 16 }, "bfloat16")),
     );
+  const joined = {
+    grid: { t: 1, h: 16, w: 16 },
+    size: { q: 1, p: 16 },
+    bias: randn([3], { device }),
+  };
+  const cut = cutBoxes(low, joined.size, "bfloat16");
+  bandwidth("join-boxes", 3 * low.byteLength, () =>
+    noGrad(() => joinBoxes(cut, joined.bias, joined.grid, joined.size)),
+  );
   bandwidth("boxes by libtorch's copy", 2 * low.byteLength, () => patchify(low, { q: 1, p: 16 }));
 }

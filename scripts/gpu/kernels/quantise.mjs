@@ -141,8 +141,7 @@ function speed() {
     const rows = [256, 256];
     const [x, y] = [leaf([...rows, 768], "bfloat16"), leaf([...rows, 768], "bfloat16")];
     const norm = randomIn(new LayerNorm(768), "bfloat16");
-    const linear = { product: () => y, bias: norm.bias };
-    const added = { x, branch: { x: y, linear } };
+    const added = { x, branch: { x: y, linear: { product: () => y, bias: norm.bias } } };
     bandwidth("sum and norm in 8 bits", 3.5 * x.byteLength, () =>
       addNorm(added, norm, { isQuantised: true }),
     );

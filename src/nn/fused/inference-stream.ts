@@ -25,8 +25,8 @@ export function suitsInferenceStream(x: Tensor, norm: LayerNorm): boolean {
 }
 
 export class InferenceStream {
-  /** Sum of the biases so far, float32 [D]. */
-  #pending: Tensor | undefined;
+  /** Sum of the biases so far, float32 [D]; no `#`, so that a scope which returns the stream lets it out. */
+  private pending: Tensor | undefined;
 
   /** `x` [B, N, D] is overwritten. */
   constructor(private readonly x: Tensor) {}
@@ -37,14 +37,14 @@ export class InferenceStream {
     const rows = (tensor: Tensor) => tensor.view([-1, tensor.size(-1)]);
     call("addmm_", rows(this.x), rows(branch.contiguous()), weight.transpose(0, 1), 1, 1);
     const wide = bias.to({ dtype: "float32" });
-    this.#pending = this.#pending ? this.#pending.add(wide) : wide;
+    this.pending = this.pending ? this.pending.add(wide) : wide;
   }
 
   /** The norm of the stream, [B, N, D]. */
   norm(layer: LayerNorm): Tensor {
     const { weight, bias } = layer;
-    const inputs = [this.x, ...(this.#pending ? [this.#pending] : []), weight, bias];
-    return planOf(this.x, layer, this.#pending !== undefined).run(...inputs)[0]!;
+    const inputs = [this.x, ...(this.pending ? [this.pending] : []), weight, bias];
+    return planOf(this.x, layer, this.pending !== undefined).run(...inputs)[0]!;
   }
 }
 

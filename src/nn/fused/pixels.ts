@@ -17,10 +17,10 @@ function toPixelsTwin(bytes: Tensor): Tensor {
   return bytes.contiguous().to({ dtype: "float32" }).div(127.5).sub(1);
 }
 
-/** Whether x is [B, 3, T, H, W], of places that kernels can take eight by eight. */
+/** Whether x is [B, 3, T, H, W], of places that kernels can take four by four. */
 export function hasPlanes({ shape }: Tensor): boolean {
   const [, colours, ...sides] = shape;
-  return sides.length === 3 && colours === 3 && placesOf(sides) % 8 === 0;
+  return sides.length === 3 && colours === 3 && placesOf(sides) % 4 === 0;
 }
 
 const placesOf = (sides: readonly number[]) => sides.reduce((product, side) => product * side, 1);
@@ -35,7 +35,7 @@ function planesOf(bytes: Tensor): Tensor {
   const { shape, device } = bytes;
   const given = coloursLast(bytes);
   const plan = planFor(`bytes-to-planes ${shape} ${device}`, () => {
-    const groups = bytes.numel / 24;
+    const groups = bytes.numel / 12;
     return {
       inputs: { bytes: { shape: given.shape, dtype: "uint8" } },
       forward: {

@@ -34,7 +34,7 @@ function planOf({ shape, numel, device }: Tensor, dtype: "float32" | "uint8"): P
   return planFor(`squared-error ${shape} ${dtype} ${device}`, () => {
     const isBytes = dtype === "uint8";
     const [batch = 1, colours = 1, ...sides] = shape;
-    const groups = numel / (isBytes ? 24 : 8);
+    const groups = numel / (isBytes ? 12 : 8);
     const { blocks, size } = overGroups(device, groups);
     const full: Layout = { shape, dtype: "float32" };
     const target: Layout = isBytes ? { shape: [batch, ...sides, colours], dtype } : full;
