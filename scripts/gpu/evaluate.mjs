@@ -57,7 +57,7 @@ function inceptionWeights() {
   return { ...Object.fromEntries(folded), "fc.weight": weight([1008, 2048]) };
 }
 
-function vgg() {
+function vgg(tf32) {
   const widths = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512];
   const places = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28];
   const trunk = places.flatMap((place, i) => [
@@ -68,7 +68,10 @@ function vgg() {
     `lin${i}.model.1.weight`,
     ones([1, width, 1, 1]).div(width),
   ]);
-  return new Lpips(Object.fromEntries(trunk), Object.fromEntries(heads), { trunk: "vgg", device });
+  return new Lpips(Object.fromEntries(trunk), Object.fromEntries(heads), {
+    trunk: "vgg",
+    ...{ device, tf32 },
+  });
 }
 
 const shape = [batchSize, 1, size, size, 3];
@@ -103,7 +106,7 @@ function measure(precision, tf32) {
   torch.setFlag("tf32", tf32);
   const tokenizer = Tokenizer.create(variant, { device, dtype: precision, seed: 0 });
   const image = scope(() => new Inception2015(inceptionWeights(), { device, tf32 }));
-  const lpips = isAsked("lpips") ? scope(vgg) : { dispose() {} };
+  const lpips = isAsked("lpips") ? scope(() => vgg(tf32)) : { dispose() {} };
   beat(`${setting}: networks`);
   const networks = { image, video: undefined, lpips, dispose() {} };
   for (const { metrics, hasRealMoments } of cases) {

@@ -40,7 +40,7 @@ export function loadNetworks(
   };
   try {
     const lpips = isAsked("lpips")
-      ? (given.lpips ?? load(() => Lpips.load({ trunk: plan.lpipsTrunk, device })))
+      ? (given.lpips ?? load(() => Lpips.load({ trunk: plan.lpipsTrunk, device, tf32: plan.tf32 })))
       : undefined;
     const image = needsInception(plan)
       ? (given.image ?? load(() => loadInception(plan, device)))
