@@ -34,7 +34,8 @@ export function selfAttention(x: Tensor, linear: Linear, rope: Rope, heads: numb
   const { bias } = linear;
   if (!suitsKernels(x, bias)) return attend(rotatedHeadsTwin(x, linear, rope, heads));
   const fits = fitsKernel(x, heads);
-  if (!fits && suitsTurn(x, bias)) return attend(turnedHeads(x, linear, rope, heads));
+  const isOurs = fits && x.dtype === "bfloat16"; // of inference; a training step casts what it multiplies
+  if (!isOurs && suitsTurn(x, bias)) return attend(turnedHeads(x, linear, rope, heads));
   const all = linear.product(x);
   if (!fits || all.dtype !== "bfloat16") return attend(rotateProduct(all, bias, rope, heads));
   return planOf(all, bias, heads).run(all, bias, rope.cos, rope.sin)[0]!;
