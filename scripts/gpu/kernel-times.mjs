@@ -38,7 +38,7 @@ export function kernelTimes({ profile, synchronize }, run, device) {
 
 function kindOf(name) {
   if (
-    /add_norm|gated_silu|rotate_split|unit_distance|column_sum|adamw|grad_squares|clip_factor|modulate|_boxes|cut_bytes|gaussian|quantise|squared_error|planes/.test(
+    /add_norm|gated_silu|rotate_(split|within)|bias_relu|similarity|unit_distance|column_sum|adamw|grad_squares|clip_factor|modulate|_boxes|cut_bytes|gaussian|quantise|squared_error|planes/.test(
       name,
     )
   )

@@ -123,7 +123,7 @@ race() {
   await_theirs 60 train-lpips train
   PROFILE=1 each speed.mjs 60 "train-lpips" "train"
   each speed.mjs 60 encode decode roundtrip
-  SELF_ATTENTION=256 each speed.mjs 60 "train" encode
+  SELF_ATTENTION=0 each speed.mjs 60 "train" encode # libtorch's attention
   each speed.mjs 60 "curves plain" "curves graph"
   for name in train-lpips train; do measure_theirs $name; done
   each speed.mjs 60 "train-lpips" "train" # again, beside theirs in time
@@ -209,8 +209,8 @@ attention() { each speed.mjs 90 attention; }
 # Our attention kernel beside libtorch's, after build: checks, each way's time, a step with it and without, 500 losses. Under a minute.
 own_attention() {
   each kernels.mjs 40 attention
-  SELF_ATTENTION=256 PROFILE=1 each speed.mjs 40 "train"
-  SELF_ATTENTION=256 each speed.mjs 40 encode "curves graph"
+  PROFILE=1 each speed.mjs 40 "train"
+  each speed.mjs 40 encode "curves graph"
   SELF_ATTENTION=0 each speed.mjs 40 "train" encode
 }
 

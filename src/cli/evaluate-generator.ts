@@ -79,11 +79,11 @@ async function scoreScales(
   const isSaved = data.endsWith(".npz") && existsSync(data);
   const real = isSaved ? data : await openSource(data, { frames: size.frames, fps });
   const progress = openProgress("sample", { total: count * scales.length });
-  const own = mkdtempSync(join(tmpdir(), "vitok-evaluate-"));
   const servesAll =
     !isSaved && scales.length > 1 && plan.metrics.every((name) => /^(fid|is)$/.test(name));
-  const realStats = options.realStats ?? (servesAll ? join(own, "real.npz") : undefined);
   const weightsHash = await fileHash(join(folder, "model.safetensors"));
+  const own = mkdtempSync(join(tmpdir(), "vitok-evaluate-"));
+  const realStats = options.realStats ?? (servesAll ? join(own, "real.npz") : undefined);
   const found: Scored[] = [];
   try {
     for (const [i, scale] of scales.entries()) {

@@ -22,7 +22,7 @@ export interface Reconstructed {
   readonly width: number;
   readonly PSNR: number;
   readonly SSIM?: number;
-  /** The jump of the error where windows meet over that elsewhere; absent where there was one window. */
+  /** The jump of the error where windows meet over that elsewhere; absent where there was one window, or a window a frame. */
   readonly seams?: number;
   readonly fps?: number;
   readonly result: string;
@@ -78,10 +78,10 @@ export async function reconstructVideo(
     for (const writer of writers) await writer.abort();
     throw error;
   }
-  const seams = scores.frames > tiling.chunk ? flicker.ratio(tiling, q) : undefined;
+  const seams = flicker.ratio(tiling, q);
   return {
     ...{ file: path, frames: scores.frames, height, width, ...scores.mean(), fps },
-    ...(seams === undefined ? {} : { seams }),
+    ...(scores.frames > tiling.chunk && Number.isFinite(seams) ? { seams } : {}),
     ...{ result, comparison },
   };
 }

@@ -88,6 +88,17 @@ describe.skipIf(!canTestVideo())("a video", () => {
     });
   });
 
+  it("has no seams where a model takes every frame by itself", async () => {
+    const tokenizer = Tokenizer.create("Tiw48d1h2-Tiw48d1h2/8", { seed: 1 });
+    tokenizer.save(here("pictures"), { provenance: { size: 32 } });
+    tokenizer.dispose();
+    const options = { out: here("frames"), device, size: 16, json: true };
+    expect(await reconstruct([here("pictures"), [film()]], options)).toBe(0);
+    const [file] = result().files;
+    expect(file).toMatchObject({ frames: 25 });
+    expect(file).not.toHaveProperty("seams");
+  });
+
   it("that is damaged is named and passed over, and nothing of it is left", async () => {
     writeFileSync(here("bad.mp4"), "no video");
     writeFileSync(here("empty.mp4"), "");

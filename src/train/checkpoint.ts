@@ -80,7 +80,7 @@ export function loadCheckpoint(folder: string, recipe: Recipe, config: TrainConf
 
 /** May differ between a run and its continuation: none of them changes what a step computes, rounding aside. */
 const free =
-  /^(device|out|generator\.sample\.|evaluate\.|data\.(concurrency|prefetch|cacheMiB)|train\.(logEvery|evalEvery|saveEvery|gridEvery|keepCheckpoints|keepBest|tensorboard|threads|shardOptimizer|kernels|graph))/;
+  /^(device|out|generator\.sample\.|evaluate\.|data\.(concurrency|prefetch|cacheMiB)|train\.(logEvery|evalEvery|saveEvery|gridEvery|keepCheckpoints|keepBest|tensorboard|threads|shardOptimizer|tf32|kernels|graph))/;
 
 function requireSameRecipe(saved: TrainConfig, wanted: TrainConfig, folder: string): void {
   const [before, now] = [flatten(saved), flatten(wanted)];

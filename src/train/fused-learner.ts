@@ -1,5 +1,5 @@
 // The learner on a GPU: nn/fused-adamw.ts with its kernels and working copies. Over processes the gradients of the working copies
-// are averaged while the backward pass runs, in their dtype. Each with its share of the optimizer: sharded-fused-learner.ts.
+// are averaged in their dtype. Each with its share of the optimizer: sharded-fused-learner.ts.
 import { aligned } from "../nn/flat-layout.js";
 import { FusedAdamW, type FusedAdamWOptions } from "../nn/fused-adamw.js";
 import type { ProcessGroup, Tensor } from "../torch/index.js";

@@ -1,5 +1,5 @@
 // What a recipe learns with: an optimizer and the gradients it needs. Alone it is AdamW; over processes the gradients are
-// averaged while the backward pass runs, each process keeping all of the optimizer's state or, in sharded-learner.ts, its share.
+// averaged (gradient-buckets.ts says when), each process keeping all of the optimizer's state or, in sharded-learner.ts, its share.
 import { AdamW, type AdamWOptions } from "../nn/adamw.js";
 import { clipGradNorm } from "../nn/clip.js";
 import type { ProcessGroup, Tensor } from "../torch/index.js";
@@ -27,7 +27,7 @@ export const alone: Together = {
 /** Every process makes the same calls. A step: zeroGrad, backward passes with `arm` before the last, clip, step. */
 export interface Learner extends RecipeState {
   zeroGrad(): void;
-  /** What follows, up to `clip`, is the step's last backward pass: gradients are sent while it runs. */
+  /** What follows, up to `clip`, is the step's last backward pass: gradients may be sent while it runs. */
   arm(): void;
   /** Scales the averaged gradients so that their joint L2 norm is at most `maxNorm`; the norm before, a tensor of one element. */
   clip(maxNorm: number): Tensor;

@@ -9,11 +9,13 @@ import { writeImage } from "../media/image.js";
 import { parameters, stateDict } from "../nn/parameters.js";
 import { Tokenizer } from "../tokenizer/tokenizer.js";
 import { liveTensors } from "../torch/index.js";
+import { loadCheckpoint, saveCheckpoint } from "./checkpoint.js";
 import { bestCheckpoint, lastGoodCheckpoint, removeOldCheckpoints } from "./checkpoint-folder.js";
 import { parseTrainConfig } from "./config.js";
 import { dryRun } from "./dry-run.js";
 import { freezeByName } from "./freezing.js";
 import { readRun } from "./log.js";
+import type { Recipe } from "./recipe.js";
 import { startTokenizer } from "./start-tokenizer.js";
 import { train } from "./trainer.js";
 
@@ -151,6 +153,18 @@ describe("checkpoints", () => {
     expect(left).toEqual([...new Set([best, 8])]);
     expect(events.at(-1)!.text).toContain(`step-${String(best).padStart(7, "0")}`);
   });
+});
+
+test("a checkpoint goes on with other switches of the engine, and with none other", () => {
+  const out = join(scratch, "switches");
+  const of = (train: object) =>
+    parseTrainConfig({ model: { variant }, data: { path: "x", size: 16 }, train });
+  const recipe = { model: origin, states: {}, numbers: {} } as unknown as Recipe;
+  const at = { step: 3, sample: 12, isGood: true };
+  const folder = saveCheckpoint(out, recipe, { ...at, config: of({ tf32: true }) });
+  const others = { tf32: false, kernels: "off", graph: "off", shardOptimizer: true };
+  expect(loadCheckpoint(folder, recipe, of(others))).toMatchObject(at);
+  expect(() => loadCheckpoint(folder, recipe, of({ peakLr: 1 }))).toThrow(/train\.peakLr was/);
 });
 
 test("a run whose last evaluation fails keeps its model", async () => {
