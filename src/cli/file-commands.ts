@@ -119,9 +119,9 @@ export const fileCommands: readonly Command[] = [
       },
       {
         flags: "--quality <n>",
-        summary: "videos: of WebP, 1-100",
+        summary: "videos: of JPEG, 1-100",
         parse: wholeNumber,
-        default: 90,
+        default: 85,
       },
       json,
     ],

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { animationExtensions, readAnimation } from "../media/animation.js";
 import type { Clip } from "../media/clip.js";
 import { MediaError } from "../media/error.js";
+import { type Film, readFilm } from "../media/film.js";
 import { imageExtensions, readImage } from "../media/image.js";
 import { readVideo } from "../media/video.js";
 import {
@@ -59,6 +60,15 @@ export class ClipReader {
     if (animationExtensions.includes(file.extension))
       return readAnimation(input, { name, window, at: request.at });
     throw new MediaError(name, `is a picture, where clips of ${window.frames} frames are wanted.`);
+  }
+
+  /** A window of a film, whose strips `readStrip` gives by their numbers. @throws MediaError naming `name` */
+  readFilm(
+    film: Film,
+    readStrip: (strip: number) => Promise<Uint8Array>,
+    { name, at }: ClipRequest & { readonly name: string },
+  ): Promise<Clip> {
+    return readFilm(film, readStrip, { name, window: this.window ?? oneFrame, at });
   }
 
   async #readVideo(

@@ -122,6 +122,14 @@ describe.skipIf(!canRun)("a folder of videos", () => {
     }
     const [batch] = await take(await openSource(out, window), 1, training);
     expect(batch!.shape).toEqual([3, 4, 16, 16, 3]);
+    const again = join(root, "again"); // films go over as they are, and no video is made of them
+    await packShards(shards, { out: again, shardSize: 3 });
+    expect(await (await openSource(again)).files!(2)).toEqual(await shards.files!(2));
+    const twice = packShards(packedClips(shards, options), {
+      out: join(root, "twice"),
+      shardSize: 3,
+    });
+    await expect(twice).rejects.toThrow("which is packed already. Leave --fps out");
   });
 });
 

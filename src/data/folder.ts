@@ -39,10 +39,12 @@ export function filesSource(
         { path: join(directory, files[index]!), extension: extensionOf(files[index]!) },
         request,
       ),
-    file: async (index) => ({
-      bytes: await readBytes(join(directory, files[index]!)),
-      extension: extensionOf(files[index]!),
-    }),
+    files: async (index) => [
+      {
+        bytes: await readBytes(join(directory, files[index]!)),
+        extension: extensionOf(files[index]!),
+      },
+    ],
     id: (index) => files[index]!,
     label: (index) => labels.get(classOf(files[index]!)),
   };

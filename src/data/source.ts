@@ -13,7 +13,7 @@ import { isShardSpec, listShards } from "./shards/list.js";
 import type { OrderRequest } from "./shards/order.js";
 import { openShards } from "./shards/source.js";
 
-/** A clip as it is stored: the bytes of a file, and the extension that tells what they are. */
+/** A file of a clip as it is stored, and the extension that tells what it is. */
 export interface SourceFile {
   readonly bytes: Uint8Array;
   readonly extension: string;
@@ -30,8 +30,8 @@ export interface Source {
   load(index: number, request?: ClipRequest): Promise<Clip>;
   /** Frames a second of clips. Where it is there, `load` gives another window of a video for another request. */
   readonly fps?: number;
-  /** The stored file of clip `index`; absent where clips are made, not stored. */
-  file?(index: number): Promise<SourceFile>;
+  /** The stored files of clip `index`, one or those of a film; absent where clips are made, not stored. */
+  files?(index: number): Promise<readonly SourceFile[]>;
   /** A name for clip `index` that is unique in the set: the file, where there is one. */
   id(index: number): string;
   /** Index into `classes`, or undefined where the set has none. */

@@ -1,5 +1,5 @@
-// Clips as animated WebP, by sharp: a file that a browser plays and that reads without ffmpeg. Packed clips and reports use
-// it. GIF is read the same way. Other video is video.ts; pictures are image.ts.
+// Clips as animated WebP, by sharp: a file that a browser plays and that reads without ffmpeg. Reports and the server use it.
+// GIF is read the same way. Clips packed for training are film.ts, other video is video.ts; pictures are image.ts.
 import sharp from "sharp";
 import { type Clip, createClip } from "./clip.js";
 import { MediaError } from "./error.js";

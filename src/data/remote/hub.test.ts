@@ -249,7 +249,7 @@ describe("local parquet and gzipped shards", () => {
       await openSource(join(fixture.shards, "drawn-train-000001.tar")),
     ];
     expect(source.length).toBe(6);
-    expect(await source.file!(4)).toEqual(await plain.file!(4));
+    expect(await source.files!(4)).toEqual(await plain.files!(4));
     const cut = join(fixture.root, "gz-2.tgz");
     writeFileSync(cut, gzipSync(tar).subarray(0, 900));
     await expect(openSource(cut)).rejects.toThrow("gz-2.tgz: cannot be unpacked");

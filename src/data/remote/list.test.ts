@@ -94,7 +94,7 @@ describe("shards of a web server", () => {
     const source = await openShards(list);
     await takeBatches(source, 6);
     expect(fixture.fetched()).toBe(5); // four of them answered with 304
-    expect(await source.file!(12)).toEqual(await source.file!(18));
+    expect(await source.files!(12)).toEqual(await source.files!(18));
   });
 
   it("leave nothing of a process that was killed in the cache for longer than a day", async () => {

@@ -42,11 +42,11 @@ it("keeps every file's bytes and class, shuffled over the shards", async () => {
   const found = new Map<string, [Uint8Array, number | undefined]>();
   for (let i = 0; i < 10; i++) {
     const key = packed.id(i).replace(/^set-\d+\.tar\//, "");
-    found.set(key, [(await packed.file!(i)).bytes, packed.label(i)]);
+    found.set(key, [(await packed.files!(i))[0]!.bytes, packed.label(i)]);
   }
   for (let i = 0; i < 10; i++)
     expect(found.get(source.id(i).replace(".png", ""))).toEqual([
-      (await source.file!(i)).bytes,
+      (await source.files!(i))[0]!.bytes,
       source.label(i),
     ]);
   expect([...found.keys()]).not.toEqual(many.map((name) => name.replace(".png", "")).sort());

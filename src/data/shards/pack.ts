@@ -1,4 +1,4 @@
-// Packs a source into tar shards with an index.json: each clip's file as it is, its class beside it as .cls. Shards
+// Packs a source into tar shards with an index.json: each clip's files as they are, its class beside them as .cls. Shards
 // appear whole or not at all, so an interrupted packing goes on after its last one. Reading them is source.ts.
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { basename, extname, join } from "node:path";
@@ -110,14 +110,14 @@ async function writeShard(
   await replaceFileAsync(path, async (fd) => {
     for (let start = 0; start < items.length; start += together) {
       const part = items.slice(start, start + together);
-      const files = await Promise.all(part.map(({ index }) => readFileOf(source, index)));
+      const read = await Promise.all(part.map(({ index }) => readFilesOf(source, index)));
       part.forEach(({ index, key }, i) => {
-        const file = files[i]!;
-        if (file instanceof MediaError) {
-          unreadable.push({ file: source.id(index), reason: file.message });
+        const files = read[i]!;
+        if (files instanceof MediaError) {
+          unreadable.push({ file: source.id(index), reason: files.message });
           return;
         }
-        for (const bytes of entriesOf(key, file, source.label(index))) writeFully(fd, bytes);
+        for (const bytes of entriesOf(key, files, source.label(index))) writeFully(fd, bytes);
       });
     }
     writeFully(fd, tarEnd);
@@ -125,18 +125,25 @@ async function writeShard(
   return unreadable;
 }
 
-function entriesOf(key: string, file: SourceFile, label: number | undefined): Uint8Array[] {
-  const entries = tarEntry(`${key}.${file.extension}`, file.bytes);
+function entriesOf(
+  key: string,
+  files: readonly SourceFile[],
+  label: number | undefined,
+): Uint8Array[] {
+  const entries = files.flatMap(({ extension, bytes }) => tarEntry(`${key}.${extension}`, bytes));
   return label === undefined
     ? entries
     : [...entries, ...tarEntry(`${key}.cls`, Buffer.from(String(label)))];
 }
 
-/** A clip's file, or a PNG where the source has no files; a MediaError is returned. */
-async function readFileOf(source: Source, index: number): Promise<SourceFile | MediaError> {
+/** A clip's files, or a PNG where the source has none; a MediaError is returned. */
+async function readFilesOf(
+  source: Source,
+  index: number,
+): Promise<readonly SourceFile[] | MediaError> {
   try {
-    if (source.file) return await source.file(index);
-    return { bytes: await encodeImage(await source.load(index), "png"), extension: "png" };
+    if (source.files) return await source.files(index);
+    return [{ bytes: await encodeImage(await source.load(index), "png"), extension: "png" }];
   } catch (error) {
     if (error instanceof MediaError) return error;
     throw error;

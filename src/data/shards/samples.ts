@@ -1,8 +1,10 @@
-// The WebDataset convention: neighbouring files of a shard with one name up to the first dot are one sample, a picture or
-// clip with its label beside it (.cls, .json, or the folder). Listed without decoding anything; the format is tar.ts.
+// The WebDataset convention: neighbouring files of a shard with one name up to the first dot are one sample: a picture, a clip
+// or a film (.json and its strips, media/film.ts), its label beside it (.cls, .json, or the folder). Listed without decoding
+// anything; the format is tar.ts.
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { MediaError } from "../../media/error.js";
+import { type Film, parseFilm, stripsOf } from "../../media/film.js";
 import { imageExtensions } from "../../media/image.js";
 import { videoExtensions } from "../../media/video-info.js";
 import { listTar, type TarMember } from "./tar.js";
@@ -10,13 +12,20 @@ import { listTar, type TarMember } from "./tar.js";
 /** A class's number, or its name. */
 export type Label = number | string;
 
+/** A file of a sample: `size` bytes from `offset` of its shard. */
+export interface SampleFile {
+  readonly extension: string;
+  readonly offset: number;
+  readonly size: number;
+}
+
 /** One sample of a shard; where `problem` says so, it cannot be loaded. */
 export interface ShardSample {
   /** Its name in the shard, without extension. */
   readonly key: string;
-  readonly extension: string;
-  readonly offset: number;
-  readonly size: number;
+  /** The picture or clip; of a film the strips in their order, then its description. */
+  readonly files: readonly SampleFile[];
+  readonly film?: Film;
   readonly label: Label | undefined;
   readonly problem?: string;
 }
@@ -49,26 +58,25 @@ function openFile(path: string): number {
   }
 }
 
-/** The bytes of a sample's picture; MediaError, naming `name`, where they are not there. */
-export async function readSample(
+/** The bytes of a sample's file; MediaError, naming `name`, where they are not there. */
+export async function readSampleFile(
   path: string,
-  sample: ShardSample,
+  { offset, size }: SampleFile,
   name: string,
 ): Promise<Uint8Array> {
-  if (sample.problem) throw new MediaError(name, sample.problem);
   const file = await open(path, "r");
   try {
-    const bytes = Buffer.alloc(sample.size);
-    const { bytesRead } = await file.read(bytes, 0, sample.size, sample.offset);
-    if (bytesRead === sample.size) return bytes;
-    throw new MediaError(name, `ends after ${bytesRead} of ${sample.size} bytes.`);
+    const bytes = Buffer.alloc(size);
+    const { bytesRead } = await file.read(bytes, 0, size, offset);
+    if (bytesRead === size) return bytes;
+    throw new MediaError(name, `ends after ${bytesRead} of ${size} bytes.`);
   } finally {
     await file.close();
   }
 }
 
 const readable = [...imageExtensions, ...videoExtensions];
-const nothing = { extension: "", offset: 0, size: 0, label: undefined };
+const nothing = { files: [], label: undefined };
 
 interface Group {
   readonly key: string;
@@ -98,17 +106,53 @@ function sampleOf(
   archive: { size: number; text: (member: TarMember) => string },
 ): ShardSample {
   const names = [...files.keys()];
+  const label = labelOf(key, files, archive.text);
+  const strips = names.filter((name) => stripName.test(name)).sort();
+  if (strips.length) return { key, label, ...filmOf(files, strips, archive) };
   const isReadable = (name: string) => readable.includes(name.slice(name.lastIndexOf(".") + 1));
   const extension = names.find((name) => readable.includes(name)) ?? names.find(isReadable);
-  const label = labelOf(key, files, archive.text);
   if (extension === undefined) {
     const problem = `has no picture or video, only ${names.map((name) => `.${name}`).join(", ")}.`;
     return { key, ...nothing, label, problem };
   }
-  const { offset, size } = files.get(extension)!;
-  const held = archive.size - offset;
-  const problem = held < size ? { problem: `ends after ${held} of ${size} bytes.` } : {};
-  return { key, extension, offset, size, label, ...problem };
+  return { key, label, ...filesOf(files, [extension], archive.size) };
+}
+
+/** Those files; a problem where the archive ends within one. */
+function filesOf(
+  files: ReadonlyMap<string, TarMember>,
+  extensions: readonly string[],
+  archiveSize: number,
+): Pick<ShardSample, "files" | "problem"> {
+  const members = extensions.map((extension) => ({ ...files.get(extension)!, extension }));
+  const cut = members.find(({ offset, size }) => archiveSize - offset < size);
+  const problem = cut && `ends after ${archiveSize - cut.offset} of ${cut.size} bytes.`;
+  return { files: members, ...(problem ? { problem } : {}) };
+}
+
+/** What the strips of a film are called after its key. */
+export const stripExtension = (strip: number): string =>
+  `strip-${String(strip).padStart(4, "0")}.jpg`;
+const stripName = /^strip-\d{4,}\.jpg$/;
+
+function filmOf(
+  files: ReadonlyMap<string, TarMember>,
+  strips: readonly string[],
+  { size, text }: { size: number; text: (member: TarMember) => string },
+): Pick<ShardSample, "files" | "film" | "problem"> {
+  const json = files.get("json");
+  const film = json && parseFilm(text(json));
+  if (!film) return { files: [], problem: "has film strips, but no .json that describes them." };
+  const count = stripsOf(film);
+  const missing = Array.from({ length: count }, (_, strip) => stripExtension(strip)).find(
+    (name) => !files.has(name),
+  );
+  if (missing)
+    return {
+      files: [],
+      problem: `has ${strips.length} of ${count} strips: .${missing} is missing.`,
+    };
+  return { film, ...filesOf(files, [...strips, "json"], size) };
 }
 
 const labelKeys = ["label", "cls", "class", "class_id", "class_name"] as const;

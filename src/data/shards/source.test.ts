@@ -4,6 +4,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { numberedClip, numbersOf } from "../../../test/video-files.js";
+import { encodeAnimation } from "../../media/animation.js";
+import { encodeFilm } from "../../media/film.js";
 import { encodeImage } from "../../media/image.js";
 import type { Batch } from "../batch.js";
 import { drawPicture } from "../drawn.js";
@@ -55,7 +58,7 @@ describe("a set of shards", () => {
       [0, 1, 5].map((index) => named(all)[index]),
     );
     expect(await some.load(1)).toEqual(drawPicture([3], 16));
-    expect(await some.file!(1)).toEqual({ bytes: await png(3), extension: "png" });
+    expect(await some.files!(1)).toEqual([{ bytes: await png(3), extension: "png" }]);
     await expect(openSource(`${folder}/other-*.tar`)).rejects.toThrow("found none");
   });
 
@@ -99,6 +102,37 @@ describe("a set of shards", () => {
     const source = await openSource(writeShard("pick.tar", files));
     expect(source.length).toBe(1);
     expect(await source.load(0)).toEqual(drawPicture([2], 16));
+  });
+
+  it("reads clips packed as animations, and films but for those that lack a file, which it names", async () => {
+    const clip = numberedClip(20, { height: 16, width: 16 });
+    const { film, strips } = await encodeFilm(clip, { fps: 8, quality: 90 });
+    const [first, second] = strips as [Buffer, Buffer];
+    const json = JSON.stringify(film);
+    const path = writeShard("films.tar", {
+      "run/a.webp": await encodeAnimation(clip, { fps: 8 }),
+      ...{ "run/b.strip-0000.jpg": first, "run/b.strip-0001.jpg": second, "run/b.json": json },
+      ...{ "run/c.strip-0000.jpg": first, "run/c.json": json },
+      ...{ "run/d.strip-0000.jpg": first, "run/d.strip-0001.jpg": second },
+      ...{ "run/e.json": json, "run/e.strip-0000.jpg": first, "run/e.strip-0001.jpg": second },
+    });
+    const padded = 512 * Math.ceil(second.length / 512);
+    truncateSync(path, readFileSync(path).length - tarEnd.length - padded + 100); // in the last strip
+    const source = await openSource(path, { frames: 4, fps: 8 });
+    expect(source).toMatchObject({ length: 5, classes: ["run"], fps: 8 });
+    for (const sample of [0, 1])
+      for (const at of [0, 1]) {
+        const numbers = numbersOf(await source.load(sample, { at }));
+        expect(numbers).toEqual([0, 1, 2, 3].map((k) => k + 16 * at));
+      }
+    const reasons = [2, 3, 4].map((sample) => source.load(sample).catch(String));
+    expect(await Promise.all(reasons)).toEqual([
+      expect.stringContaining("run/c: has 1 of 2 strips: .strip-0001.jpg is missing."),
+      expect.stringContaining("run/d: has film strips, but no .json that describes them."),
+      expect.stringMatching(/run\/e: ends after \d+ of \d+ bytes\.$/),
+    ]);
+    const [middle] = [await (await openSource(path)).load(1)]; // a frame, where pictures are wanted
+    expect([middle!.frames, ...numbersOf(middle!)]).toEqual([1, 9]);
   });
 
   it("trusts an index for lengths and class names, and counts what a shard lacks as unreadable", async () => {

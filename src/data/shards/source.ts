@@ -8,7 +8,7 @@ import { ClipReader, type ClipRequest, isMoving } from "../clip-file.js";
 import type { Source, SourceFile } from "../source.js";
 import type { ShardList } from "./list.js";
 import { laneLimit, type OrderRequest, shardOrder, startsOf } from "./order.js";
-import { type Label, listSamples, readSample, type ShardSample } from "./samples.js";
+import { type Label, listSamples, readSampleFile, type ShardSample } from "./samples.js";
 
 interface OpenShard {
   readonly path: string;
@@ -95,36 +95,47 @@ class ShardSource implements Source {
     this.lookAhead = Math.ceil((laneLimit * this.length) / files.length);
   }
 
-  async load(index: number, request?: ClipRequest): Promise<Clip> {
-    const { bytes, extension: suffix } = await this.file(index);
-    const name = `${this.id(index)}.${suffix}`;
-    const extension = suffix.slice(suffix.lastIndexOf(".") + 1);
-    return this.#reader.read({ bytes, name, extension }, request);
+  load(index: number, request?: ClipRequest): Promise<Clip> {
+    return this.#use(index, async (path, { files, film }) => {
+      const read = (file: number) => readSampleFile(path, files[file]!, this.id(index));
+      if (film) return this.#reader.readFilm(film, read, { name: this.id(index), ...request });
+      const { extension: suffix } = files[0]!;
+      const name = `${this.id(index)}.${suffix}`;
+      const extension = suffix.slice(suffix.lastIndexOf(".") + 1);
+      return this.#reader.read({ bytes: await read(0), name, extension }, request);
+    });
   }
 
-  async file(index: number): Promise<SourceFile> {
+  files(index: number): Promise<SourceFile[]> {
+    return this.#use(index, (path, { files }) =>
+      Promise.all(
+        files.map(async (file) => ({
+          bytes: await readSampleFile(path, file, this.id(index)),
+          extension: file.extension,
+        })),
+      ),
+    );
+  }
+
+  /** Gives `use` a sample and the shard it lies in. */
+  async #use<T>(index: number, use: (path: string, sample: ShardSample) => Promise<T>): Promise<T> {
+    const { shard, place } = this.#find(index);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#file(index);
+        const { path, samples } = await this.shards.open(shard);
+        const sample = samples[place];
+        const problem = sample ? sample.problem : `is missing: its shard has ${samples.length}.`;
+        if (!sample || problem) throw new MediaError(this.id(index), problem!);
+        return await use(path, sample);
       } catch (error) {
         if (!isGone(error)) throw error;
         if (attempt === attempts)
           throw new MediaError(this.id(index), `is gone: ${(error as Error).message}`, {
             cause: error,
           });
-        this.shards.forget(this.#find(index).shard); // the cache made room: it is fetched again
+        this.shards.forget(shard); // the cache made room: it is fetched again
       }
     }
-  }
-
-  async #file(index: number): Promise<SourceFile> {
-    const { shard, place } = this.#find(index);
-    const { path, samples } = await this.shards.open(shard);
-    const sample = samples[place];
-    if (!sample)
-      throw new MediaError(this.id(index), `is missing: its shard has ${samples.length}.`);
-    const bytes = await readSample(path, sample, this.id(index));
-    return { bytes, extension: sample.extension };
   }
 
   id(index: number): string {
