@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Video on the GPU machine, after pack.sh here and run.sh's build there: trains S-B/4x8 on 16 frames of 128 px from packed
 # clips (that machine has no ffmpeg) and scores PSNR, SSIM and rFVD, the last by an I3D of random weights: comparable within
-# one run only. Before, here: npx vitok pack VIDEOS --fps 8 --size 144 --quality 85 --out .gpu/clips
+# one run only. Before, here: npx vitok pack VIDEOS --fps 8 --size 144 --out .gpu/clips
 # Usage there: STEPS=1500 scripts/gpu/video.sh. What comes home is written under $OUT.
 set -euo pipefail
 root=$PWD
