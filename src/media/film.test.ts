@@ -78,6 +78,8 @@ it("names the strip that is damaged, cut short or too small", async () => {
     const reading = readFilm(film, async (strip) => [one, two][strip]!, { name: "film" });
     await expect(reading).rejects.toThrow(`${name}: cannot be read as frames`);
   }
+  const huge = readFilm({ ...film, height: 1e9 }, async () => first, { name: "film" });
+  await expect(huge).rejects.toThrow("film, strip 0: cannot be read as frames");
 });
 
 it("knows a description from other JSON", async () => {

@@ -98,20 +98,21 @@ export async function readFilm(
   const wanted = Array.from({ length: window.frames }, (_, k) =>
     frameAt(film, start + (k + 0.5) / window.fps),
   );
-  const length = height * width * 3;
-  const bytes = new Uint8Array(wanted.length * length);
-  const copyFrom = async (strip: number) => {
+  const decode = async (strip: number) => {
     const first = strip * stripFrames;
-    const isInside = (frame: number) => frame >= first && frame < first + stripFrames;
-    const count = wanted.findLast(isInside)! - first + 1;
-    const rows = await decodeRows(await readStrip(strip), film, count, `${name}, strip ${strip}`);
-    wanted.forEach((frame, k) => {
-      const from = (frame - first) * rowsOf(height) * width * 3;
-      if (isInside(frame)) bytes.set(rows.subarray(from, from + length), k * length);
-    });
+    const count = wanted.findLast((frame) => frame < first + stripFrames)! - first + 1;
+    const bytes = await readStrip(strip);
+    return [strip, await decodeRows(bytes, film, count, `${name}, strip ${strip}`)] as const;
   };
   const touched = new Set(wanted.map((frame) => Math.floor(frame / stripFrames)));
-  await Promise.all([...touched].map(copyFrom));
+  const decoded = new Map(await Promise.all([...touched].map(decode)));
+  const length = height * width * 3;
+  const bytes = new Uint8Array(wanted.length * length); // only now: strips of this size are there
+  for (const [k, frame] of wanted.entries()) {
+    const from = (frame % stripFrames) * rowsOf(height) * width * 3;
+    const rows = decoded.get(Math.floor(frame / stripFrames))!;
+    bytes.set(rows.subarray(from, from + length), k * length);
+  }
   return createClip(bytes, { frames: wanted.length, height, width });
 }
 
