@@ -1,7 +1,7 @@
 // The generator on the command line: info, latents of a whole set, samples, and what is refused. The models are tiny and
 // untrained: what the pictures show is not looked at here, that they depend on seed and class alone is.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -193,10 +193,15 @@ describe("vitok info", () => {
     expect(Math.round(json.params.total / 1e6)).toBe(millions);
   });
 
-  test("describes a generator's folder", async () => {
-    const { json } = await call(info as CommandModule["run"], [model], {});
-    const classNames = ["ball", "box", "cone"];
-    expect(json).toMatchObject({ variant: "DiT-Sw48d1h4", facts: { classNames } });
-    expect(json.macs).toEqual([{ tokens: 4, macs: expect.any(Number) }]);
-  });
+  test.each(["dit", "run"])(
+    "describes a generator by its model's or its run's folder",
+    async (name) => {
+      mkdirSync(join(root, "run"), { recursive: true });
+      if (name === "run") symlinkSync(model, join(root, "run/model"));
+      const { json } = await call(info as CommandModule["run"], [join(root, name)], {});
+      const classNames = ["ball", "box", "cone"];
+      expect(json).toMatchObject({ variant: "DiT-Sw48d1h4", facts: { classNames } });
+      expect(json.macs).toEqual([{ tokens: 4, macs: expect.any(Number) }]);
+    },
+  );
 });

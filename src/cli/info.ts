@@ -1,6 +1,6 @@
 // `vitok info S-B/16` or `vitok info models/x`: what a model is and costs, without the engine. Generators: info-generator.ts.
 
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../config-error.js";
 import { fromJson, parseVariant, type TokenizerConfig, variantName } from "../tokenizer/config.js";
@@ -14,7 +14,9 @@ interface InfoOptions {
   readonly json?: boolean;
 }
 
-export async function run([target = ""]: readonly string[], options: InfoOptions): Promise<void> {
+export async function run([named = ""]: readonly string[], options: InfoOptions): Promise<void> {
+  const ofRun = join(named, "model");
+  const target = existsSync(join(ofRun, "config.json")) ? ofRun : named;
   if (isGenerator(target)) return describeGenerator(target, options);
   const output = openOutput(options);
   const config = readConfig(target);

@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ConfigError } from "../config-error.js";
 import { parseHubModel } from "../data/remote/hub-model.js";
+import { readGeneratorJson } from "../generator/facts.js";
 import { readSafetensorsHeader } from "../nn/safetensors.js";
 import { portable } from "../portable.js";
 import { findModel, modelName } from "./model.js";
@@ -97,7 +98,11 @@ function requireParts(folder: string, found: Readonly<Record<string, string>>): 
   readSafetensorsHeader(found["model.safetensors"]);
   if (!found["README.md"])
     throw new ConfigError(
-      `Expected README.md in ${folder}, the model's card, found none. Write it: npx vitok card ${folder} --run RUN --scores FILE`,
+      `Expected README.md in ${folder}, the model's card, found none. ${
+        readGeneratorJson(folder)
+          ? "Write one by hand: what its samples are, and what it learnt from."
+          : `Write it: npx vitok card ${folder} --run RUN --scores FILE`
+      }`,
     );
 }
 

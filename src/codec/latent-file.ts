@@ -1,7 +1,5 @@
 // The latent file: one safetensors file with the posterior means of many pictures or clips, and what it takes to turn
 // them back into pixels. Tensors `<i>.mean` [L, c]; metadata `<i>.source`, `<i>.grid`, `<i>.size`, `<i>.fps` (video).
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
 import { ConfigError } from "../config-error.js";
 import type { Grid } from "../nn/rope.js";
 import {
@@ -9,7 +7,6 @@ import {
   readSafetensorsHeader,
   type SafetensorsHeader,
   safetensorsBytes,
-  writeSafetensors,
 } from "../nn/safetensors.js";
 import type { ClipSize } from "../tokenizer/posterior.js";
 import type { Tensor } from "../torch/index.js";
@@ -34,23 +31,10 @@ export interface LatentFile {
   readonly model: string | undefined;
 }
 
-/** Writes latents in their order. Grids and sizes are JSON lists: [t, h, w] and [frames, height, width]. */
-export function writeLatents(path: string, file: LatentFile): void {
-  mkdirSync(dirname(path), { recursive: true });
-  writeSafetensors(path, ...contentOf(file));
-}
-
-/** The same file in memory. */
-export function latentBytes(file: LatentFile): Uint8Array<ArrayBuffer> {
-  return safetensorsBytes(...contentOf(file));
-}
-
-function contentOf({
-  latents,
-  model,
-}: LatentFile): [tensors: Record<string, Tensor>, metadata: Record<string, string>] {
+/** Latents in their order, in memory. Grids and sizes are JSON lists: [t, h, w] and [frames, height, width]. */
+export function latentBytes({ latents, model }: LatentFile): Uint8Array<ArrayBuffer> {
   const tensors = latents.map(({ mean }, i) => [`${i}.mean`, mean] as const);
-  return [Object.fromEntries(tensors), latentMetadata(latents, model)];
+  return safetensorsBytes(Object.fromEntries(tensors), latentMetadata(latents, model));
 }
 
 /** The file's metadata. */

@@ -91,6 +91,8 @@ describe("a config", () => {
       parseVariant("S-B/16", { latentTokens: 64 }),
     );
     expect(() => fromJson({ patch_size: 8 })).toThrow(/Expected a variant, or an encoder/);
+    const generator = { kind: "generator", variant: "DiT-S" };
+    expect(() => fromJson(generator)).toThrow(/that of a generator, DiT-S\. Its tokenizer/);
   });
 
   it.each(["Sh5-B/16", "Sw100h100-B/16", "Sw36h12-B/16"])(

@@ -163,6 +163,10 @@ export function fromJson(json: unknown): TokenizerConfig {
     throw expected("an object", "the model config", json);
   }
   const file = json as Record<string, never>;
+  if (file.kind === "generator")
+    throw new ConfigError(
+      `Expected a tokenizer's config, received that of a generator, ${file.variant}. Its tokenizer lies in tokenizer/ beside it.`,
+    );
   return completeConfig({
     variant: file.variant,
     encoder: file.encoder,
