@@ -226,6 +226,28 @@ describe("training from shards", () => {
     expect(await take(resumed, 14)).toEqual(whole.slice(10));
   });
 
+  it("replaces and lists a film of which a strip is damaged, where a window touches it", async () => {
+    const { film, strips } = await encodeFilm(numberedClip(20, { height: 16, width: 16 }), {
+      ...{ fps: 8, quality: 90 },
+    });
+    const bad = Buffer.from(strips[1]!).fill(0xff, 2, 60);
+    const entries = Array.from({ length: 40 }, (_, i) => ({
+      [`f${i}.strip-0000.jpg`]: strips[0]!,
+      [`f${i}.strip-0001.jpg`]: i === 7 ? bad : strips[1]!,
+      [`f${i}.json`]: JSON.stringify(film),
+    }));
+    const path = writeShard("strips.tar", Object.assign({}, ...entries) as Files);
+    const source = await openSource(path, { frames: 18, fps: 8 });
+    const loader = new Loader(source, { ...options, size: 16 });
+    const batches = await take(loader, 10);
+    expect(batches.flatMap(({ files }) => files)).toHaveLength(40);
+    expect(loader.unreadable.map(({ reason }) => reason)).toEqual([
+      expect.stringMatching(/^strips.tar\/f7, strip 1: cannot be read as frames: /),
+    ]);
+    const early = await openSource(path, { frames: 4, fps: 8 });
+    expect(numbersOf(await early.load(7, { at: 0 }))).toEqual([0, 1, 2, 3]);
+  });
+
   it("stops where more than one in twenty cannot be read", async () => {
     const folder = await writeShards("broken", [20, 20]);
     truncateSync(join(folder, "broken-01.tar"), 6000);
