@@ -34,21 +34,11 @@ export async function run([name]: readonly string[], options: BenchOptions): Pro
   const isFloat8 = precision === "float8";
   if (isFloat8) requireFloat8(device); // before anything is measured
   const peakFlops = measurePeakFlops(device, isFloat8 ? "bfloat16" : precision);
-  const names = caseNames.filter((caseName) => {
-    if (isFloat8 && caseName.startsWith("train")) return false; // nothing learns in 8 bits
-    return onGpu || caseName !== "train-lpips"; // VGG16: minutes on a CPU
-  });
+  const names = casesFor({ onGpu, isFloat8 });
   const progress = openProgress("bench", { total: names.length });
   const cases = names.map((caseName, i) => {
-    const measured = measure(caseName, {
-      config,
-      peakFlops,
-      steps,
-      input,
-      batch,
-      device,
-      precision,
-    });
+    const shape = { config, input, batch };
+    const measured = measure(caseName, { ...shape, peakFlops, steps, device, precision });
     progress.update(i + 1);
     return measured;
   });
@@ -60,22 +50,27 @@ export async function run([name]: readonly string[], options: BenchOptions): Pro
   output.print(
     `Largest matrix product${isFloat8 ? " of bfloat16" : ""}: ${formatCount(peakFlops)}FLOP/s, what MFU is a share of; ${costOf(config, input).tokens} tokens a sample\n`,
   );
-  output.print(
-    table(
-      cases.map((measured) => ({
-        case: measured.case,
-        "median, ms": measured.medianMs.toFixed(2),
-        "fastest to slowest": `${measured.fastestMs.toFixed(2)} to ${measured.slowestMs.toFixed(2)}`,
-        "samples/s": measured.samplesPerSecond.toFixed(1),
-        "FLOP/s": formatCount(measured.flopsPerSecond),
-        MFU: `${(100 * measured.mfu).toFixed(1)} %`,
-        "peak, MiB": Math.round(measured.peakBytes / 2 ** 20),
-      })),
-    ),
-  );
+  output.print(table(cases.map(rowOf)));
   const variant = variantName(config);
   output.result({ variant, input, batch, precision, device, steps, peakFlops, cases });
 }
+
+function casesFor({ onGpu, isFloat8 }: { onGpu: boolean; isFloat8: boolean }) {
+  return caseNames.filter((name) => {
+    if (isFloat8 && name.startsWith("train")) return false; // nothing learns in 8 bits
+    return onGpu || name !== "train-lpips"; // VGG16: minutes on a CPU
+  });
+}
+
+const rowOf = (measured: ReturnType<typeof measure>) => ({
+  case: measured.case,
+  "median, ms": measured.medianMs.toFixed(2),
+  "fastest to slowest": `${measured.fastestMs.toFixed(2)} to ${measured.slowestMs.toFixed(2)}`,
+  "samples/s": measured.samplesPerSecond.toFixed(1),
+  "FLOP/s": formatCount(measured.flopsPerSecond),
+  MFU: `${(100 * measured.mfu).toFixed(1)} %`,
+  "peak, MiB": Math.round(measured.peakBytes / 2 ** 20),
+});
 
 interface MeasureOptions extends CaseOptions {
   readonly config: ReturnType<typeof parseVariant>;

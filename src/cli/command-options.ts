@@ -45,7 +45,7 @@ export const device: CommandOption = {
 };
 export const precision: CommandOption = {
   flags: "--precision <name>",
-  summary: "float32, bfloat16; for a tokenizer on a GPU float8",
+  summary: "float32 or bfloat16; float8 for a tokenizer on a GPU",
   parse: oneOf("float32", "bfloat16", "float8"),
   default: "float32",
 };
